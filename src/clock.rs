@@ -1,0 +1,72 @@
+//! The only reader of wall time and randomness. Everything else is told the time, so that a seeded simulation can
+//! replay it.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// A source of time and randomness.
+#[derive(Clone, Debug)]
+pub struct Clock {
+    source: Source,
+}
+
+#[derive(Clone, Debug)]
+enum Source {
+    System,
+    /// Milliseconds since the epoch and the state of a small generator, both set by a test.
+    Manual { now_ms: Arc<AtomicU64>, seed: Arc<AtomicU64> },
+}
+
+impl Clock {
+    /// The machine's clock and random source.
+    pub fn system() -> Clock {
+        Clock { source: Source::System }
+    }
+
+    /// A clock that moves only by [`Clock::advance`], with seeded randomness.
+    pub fn manual(now_ms: u64, seed: u64) -> Clock {
+        Clock { source: Source::Manual { now_ms: Arc::new(now_ms.into()), seed: Arc::new(seed.into()) } }
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
+    pub fn now_ms(&self) -> u64 {
+        match &self.source {
+            Source::System => {
+                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
+            }
+            Source::Manual { now_ms, .. } => now_ms.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Moves a manual clock; the machine's clock cannot be moved.
+    pub fn advance(&self, ms: u64) {
+        if let Source::Manual { now_ms, .. } = &self.source {
+            now_ms.fetch_add(ms, Ordering::SeqCst);
+        }
+    }
+
+    /// 16 random bytes.
+    pub fn random(&self) -> [u8; 16] {
+        match &self.source {
+            Source::System => rand::random(),
+            Source::Manual { seed, .. } => {
+                let mut out = [0; 16];
+                for half in out.chunks_mut(8) {
+                    // splitmix64: enough for reproducible ids in tests.
+                    let mut z = seed.fetch_add(0x9E37_79B9_7F4A_7C15, Ordering::SeqCst);
+                    z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+                    z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+                    half.copy_from_slice(&(z ^ (z >> 31)).to_be_bytes());
+                }
+                out
+            }
+        }
+    }
+
+    /// A random UUID (version 4).
+    pub fn uuid(&self) -> uuid::Uuid {
+        uuid::Builder::from_random_bytes(self.random()).into_uuid()
+    }
+}

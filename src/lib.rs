@@ -1,0 +1,18 @@
+//! Lictor: service discovery in one binary.
+
+pub mod agent;
+pub mod cli;
+pub mod clock;
+pub mod command;
+pub mod config;
+pub mod dns;
+pub mod grpc;
+pub mod http;
+pub mod machine;
+pub mod model;
+pub mod node;
+pub mod proto;
+pub mod raft;
+pub mod service;
+pub mod store;
+pub mod watch;
