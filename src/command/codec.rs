@@ -1,0 +1,6 @@
+//! Placeholder.
+use thiserror::Error;
+/// Bytes that are no record.
+#[derive(Debug, Error)]
+#[error("{0}")]
+pub struct CodecError(pub String);
