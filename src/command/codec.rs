@@ -4,3 +4,9 @@ use thiserror::Error;
 #[derive(Debug, Error)]
 #[error("{0}")]
 pub struct CodecError(pub String);
+impl super::Record {
+    /// x
+    pub fn encode(&self) -> Vec<u8> {
+        Vec::new()
+    }
+}
