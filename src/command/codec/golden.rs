@@ -295,6 +295,14 @@ fn compare<T: PartialEq + Debug>(
 fn record_v1() {
     let record = |command| Record { time_ms: 1_700_000_000_000, request_id: Some(SESSION), command };
     let mut records: Vec<Record> = commands().into_iter().map(record).collect();
+    let checks = [Health::Passing, Health::Critical].map(|health| Check { health, ..Check::default() });
+    let serving = Some(Lifecycle::Serving);
+    records.push(record(Command::Report(Report {
+        key: key(),
+        checks: checks.into(),
+        lifecycle: serving,
+        session: None,
+    })));
     records.push(Record { time_ms: 0, request_id: None, command: Command::Expire(Expire::default()) });
     compare(include_str!("../../../tests/compat/record_v1.hex"), &records, Record::encode, Record::decode);
 }
