@@ -54,13 +54,12 @@ pub(super) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
     if new_log && Checkpoint::exists(&medium) {
         return Err(StartError::Incomplete("there is a checkpoint, but no raft log".into()));
     }
-    let mut opened = Log::open(&medium, fatal.clone())?;
+    let opened = Log::open(&medium, fatal.clone())?;
     let identity = match opened.identity {
         Some(identity) => identity,
         None => {
-            let identity = Identity { cluster: options.clock.random_uuid_bytes(), node: FIRST_NODE };
+            let identity = Identity { cluster: options.clock.uuid().into_bytes(), node: FIRST_NODE };
             opened.log.save_identity(identity).await?;
-            opened.identity = Some(identity);
             identity
         }
     };

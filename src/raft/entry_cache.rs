@@ -60,7 +60,7 @@ impl EntryCache {
             let gone = self.entries.pop_back();
             self.bytes -= gone.as_ref().map_or(0, size);
         }
-        self.last = last.max(self.purged);
+        self.last = last.min(self.last).max(self.purged);
         // A later entry under an old index is not durable because the old one was.
         self.flushed = self.flushed.min(self.last.map(|l| l.index));
     }

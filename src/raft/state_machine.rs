@@ -12,6 +12,7 @@ use crate::machine::{self, Change, State};
 use crate::store::{Checkpoint, Delta, Image, Loaded, Position, View};
 use crate::watch::Hub;
 use arc_swap::ArcSwap;
+use bytes::Bytes;
 use futures::{Stream, TryStreamExt};
 use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, RaftStateMachine};
 use std::io;
@@ -204,8 +205,11 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 
     async fn build_snapshot(&mut self) -> io::Result<Snapshot> {
         self.checkpoint.flush().await?;
-        let view = self.checkpoint.view()?;
-        snapshot_of(view.ok_or_else(|| io::Error::other("nothing was applied yet"))?)
+        match self.checkpoint.view()? {
+            Some(view) => snapshot_of(view),
+            // Nothing was applied: there is nothing to send, and openraft sends no snapshot without a log id.
+            None => Ok(Snapshot { meta: SnapshotMeta::default(), snapshot: Image::Bytes(Bytes::new()) }),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ pub(super) fn current(raft: &Raft, cluster: uuid::Uuid) -> Status {
     let index = |id: &Option<super::types::LogId>| id.map_or(0, |id| id.index);
     Status {
         last_log: metrics.last_log_index.unwrap_or(0),
-        committed: index(&metrics.committed),
+        committed: index(&metrics.local_committed),
         applied: index(&metrics.last_applied),
         snapshot: index(&metrics.snapshot),
         ..of_server(&server, cluster)

@@ -120,6 +120,11 @@ impl Shared {
 }
 
 impl Checkpoint {
+    /// Whether there is a checkpoint.
+    pub fn exists(medium: &Medium) -> bool {
+        medium.exists(tables::STATE_FILE)
+    }
+
     /// Opens the checkpoint of this cluster, or creates an empty one, loads the state, and starts the writer.
     ///
     /// # Errors

@@ -49,6 +49,11 @@ pub struct OpenedLog {
 }
 
 impl Log {
+    /// Whether there is a log.
+    pub fn exists(medium: &Medium) -> bool {
+        medium.exists(tables::LOG_FILE)
+    }
+
     /// Opens the log, or creates an empty one, and starts its writer.
     ///
     /// # Errors

@@ -202,7 +202,7 @@ fn write_entries(transaction: &WriteTransaction, batch: &[Command], last: &mut O
             }
             Command::Truncate { from } => {
                 table.retain_in(*from.., |_, _| false)?;
-                *last = from.checked_sub(1).filter(|_| last.is_some());
+                *last = from.checked_sub(1).min(*last);
             }
             _ => {}
         }

@@ -11,6 +11,7 @@ use redb::{Database, ReadableTable, Table};
 use std::io;
 use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
 
 /// How old the checkpoint may get.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -64,39 +65,45 @@ impl Mirror {
     /// Works until the checkpoint is closed or fails.
     pub(super) fn run(mut self) {
         loop {
-            let Inbox { latest, changes, flushes, install, closing, .. } = self.wait();
-            let mut outcome = Ok(());
-            if install.is_none()
-                && let Some((state, position)) = latest
-            {
-                outcome = self.write(&state, &position, &changes);
+            let inbox = self.wait();
+            let closing = inbox.closing;
+            let (flushes, failure) = self.work(inbox);
+            if !closing && failure.is_none() {
+                answer(flushes, None);
+                continue;
             }
-            drop(changes);
-            self.shared.room.notify_waiters();
-            if let Some(install) = install {
-                outcome = self.install(install);
-            }
-            let failure = outcome.err().map(|e| e.to_string());
-            if let Some(message) = &failure {
-                self.fatal.report(message.clone());
-            }
-            let stopping = closing || failure.is_some();
-            if stopping {
-                let reason = failure.clone().unwrap_or_else(|| "the checkpoint is closed".to_owned());
-                self.shared.inbox().stopped = Some(reason);
-                self.shared.room.notify_waiters();
-                drop(self.database);
-            }
-            for done in flushes {
-                // Whoever asked may have stopped waiting.
-                let _ = done.send(failure.clone().map_or(Ok(()), |message| Err(io::Error::other(message))));
-            }
-            if stopping {
-                // Requests that came in meanwhile are answered by dropping them.
-                drop(std::mem::take(&mut self.shared.inbox().flushes));
-                return;
-            }
+            let reason = failure.clone().unwrap_or_else(|| "the checkpoint is closed".to_owned());
+            let Mirror { shared, database, .. } = self;
+            let late = {
+                let mut inbox = shared.inbox();
+                inbox.stopped = Some(reason);
+                std::mem::take(&mut inbox.flushes)
+            };
+            shared.room.notify_waiters();
+            // Whoever closes the checkpoint may open the file again at once.
+            drop(database);
+            answer(flushes, failure.as_deref());
+            answer(late, failure.as_deref());
+            return;
         }
+    }
+
+    /// Does what the inbox asks for; returns who waits for it, and why the thread must stop, if it must.
+    fn work(&mut self, inbox: Inbox) -> (Vec<oneshot::Sender<io::Result<()>>>, Option<String>) {
+        let Inbox { latest, changes, flushes, install, .. } = inbox;
+        let mut outcome = Ok(());
+        match (install, latest) {
+            (Some(install), _) => self.install(install),
+            (None, Some((state, position))) => outcome = self.write(&state, &position, &changes),
+            (None, None) => {}
+        }
+        drop(changes);
+        self.shared.room.notify_waiters();
+        let failure = outcome.err().map(|e| e.to_string());
+        if let Some(message) = &failure {
+            self.fatal.report(message.clone());
+        }
+        (flushes, failure)
     }
 
     /// Takes what there is, when it is time: somebody asks, enough has gathered, or the oldest waits a second.
@@ -155,7 +162,7 @@ impl Mirror {
     }
 
     /// Puts a snapshot in the place of the checkpoint. A bad snapshot is the caller's error, not this thread's.
-    fn install(&mut self, install: Install) -> Result<(), StoreError> {
+    fn install(&mut self, install: Install) {
         let installed = import::install(&self.medium, install.image, &self.shared.cluster);
         let outcome = match installed {
             Ok(installed) => {
@@ -171,7 +178,13 @@ impl Mirror {
         };
         // Whoever asked may have stopped waiting; the installed file stands all the same.
         let _ = install.done.send(outcome);
-        Ok(())
+    }
+}
+
+fn answer(flushes: Vec<oneshot::Sender<io::Result<()>>>, failure: Option<&str>) {
+    for done in flushes {
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(failure.map_or(Ok(()), |message| Err(io::Error::other(message.to_owned()))));
     }
 }
 
