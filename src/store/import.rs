@@ -14,9 +14,7 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
     let fail = |e: redb::Error| StoreError::io(file, "load the checkpoint", e);
     let position = match tables::read_meta(database, file, META_POSITION)? {
         None => None,
-        Some(bytes) => {
-            Some(Position::decode(&bytes).ok_or_else(|| StoreError::corrupt(file, "bad position row"))?)
-        }
+        Some(bytes) => Some(Position::decode(&bytes).ok_or_else(|| StoreError::corrupt(file, "bad position row"))?),
     };
     let mut loader = rows::Loader::new();
     let mut history = History::default();
@@ -26,7 +24,8 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
             for row in table.range::<&[u8]>(..).map_err(|e| fail(e.into()))? {
                 let (key, value) = row.map_err(|e| fail(e.into()))?;
                 let (key, value) = (key.value(), value.value());
-                let (number, rest) = key.split_first().ok_or_else(|| StoreError::corrupt(file, "a row without a table"))?;
+                let (number, rest) =
+                    key.split_first().ok_or_else(|| StoreError::corrupt(file, "a row without a table"))?;
                 loader.push(*number, rest, value).map_err(|e| StoreError::corrupt(file, e.to_string()))?;
                 history.note(key, value);
             }

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The history of changes that is kept so that watchers can resume after a restart, in rows and bytes.
 const HISTORY_ROWS: u64 = 65_536;
-const HISTORY_BYTES: u64 = 64 << 20;
+const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// Rows of history that one checkpoint removes at most.
 const TRIM_SLICE: u64 = 16_384;
 
