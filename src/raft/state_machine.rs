@@ -174,8 +174,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
-        let (state, position) = self.checkpoint.install(image).await?;
-        let (applied, membership) = decode_position(&position)?;
+        let Loaded { state, position, .. } = self.checkpoint.install(image).await?;
+        let (applied, membership) = decode_position(&position.unwrap_or_default())?;
         if meta.last_log_id != Some(applied) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
