@@ -82,7 +82,9 @@ impl StateMachine {
             applied_term: AtomicU64::new(applied.map_or(0, |id| id.leader_id.term)),
             applied: watch::Sender::new(loaded.state.revision()),
         });
-        hub.reset(state);
+        // Older events may have been trimmed: a token from before the first one is refused.
+        let floor = loaded.events.first().map_or(state.revision(), |e| e.revision.saturating_sub(1));
+        hub.restore(floor, loaded.events);
         let machine = StateMachine {
             state: loaded.state,
             applied,
@@ -130,7 +132,7 @@ impl StateMachine {
         self.published.state.store(state.clone());
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
         self.published.applied.send_replace(state.revision());
-        self.hub.publish(state.clone(), batch.changes.clone());
+        self.hub.publish(&batch.changes);
         let position = Position {
             index: applied.index,
             applied: codec::encode_log_id(&applied),
@@ -190,7 +192,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.published.state.store(state.clone());
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
         self.published.applied.send_replace(state.revision());
-        self.hub.reset(state);
+        self.hub.reset(&state);
         self.log.note_applied(applied.index);
         Ok(())
     }

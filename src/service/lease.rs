@@ -26,7 +26,6 @@ const HOLD_STEP_MS: u64 = 1_000;
 
 struct Lease {
     due_ms: u64,
-    ttl_ms: u64,
     grace_ms: u64,
     /// Streams that carry it.
     streams: u32,
@@ -196,7 +195,7 @@ impl Leases {
 impl Table {
     fn track(&mut self, now: u64, id: SessionId, ttl_ms: u64, grace_ms: u64) {
         let due_ms = now + ttl_ms;
-        self.leases.insert(id, Lease { due_ms, ttl_ms, grace_ms, streams: 0, held_ms: None });
+        self.leases.insert(id, Lease { due_ms, grace_ms, streams: 0, held_ms: None });
         self.queue.insert((due_ms, id));
     }
 
