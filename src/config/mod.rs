@@ -21,4 +21,5 @@ mod settings;
 
 pub use checked::{Config, Limits, LogLevel, Notice};
 pub use error::ConfigError;
+pub(crate) use flags::parse_bool;
 pub use flags::{AgentFlags, Arity, Flag};
