@@ -4,8 +4,7 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const PUBLIC: [&str; 8] =
-    ["types", "errors", "discovery", "session", "registry", "kv", "coordination", "cluster"];
+const PUBLIC: [&str; 8] = ["types", "errors", "discovery", "session", "registry", "kv", "coordination", "cluster"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");

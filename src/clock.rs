@@ -15,7 +15,10 @@ pub struct Clock {
 enum Source {
     System,
     /// Milliseconds since the epoch and the state of a small generator, both set by a test.
-    Manual { now_ms: Arc<AtomicU64>, seed: Arc<AtomicU64> },
+    Manual {
+        now_ms: Arc<AtomicU64>,
+        seed: Arc<AtomicU64>,
+    },
 }
 
 impl Clock {
@@ -33,9 +36,7 @@ impl Clock {
     #[allow(clippy::disallowed_methods, reason = "this is the one place that reads the wall clock")]
     pub fn now_ms(&self) -> u64 {
         match &self.source {
-            Source::System => {
-                SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64)
-            }
+            Source::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
             Source::Manual { now_ms, .. } => now_ms.load(Ordering::SeqCst),
         }
     }
