@@ -52,6 +52,11 @@ fn push(out: &mut Vec<u8>, c: char) {
     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
+fn push_code(out: &mut Vec<u8>, code: u32) -> Option<()> {
+    push(out, char::from_u32(code)?);
+    Some(())
+}
+
 fn escape(rest: &mut std::str::Chars<'_>, out: &mut Vec<u8>) -> Option<()> {
     let byte = match rest.next()? {
         'a' => 0x07,
@@ -64,8 +69,8 @@ fn escape(rest: &mut std::str::Chars<'_>, out: &mut Vec<u8>) -> Option<()> {
         '\\' => b'\\',
         '"' => b'"',
         'x' => u8::try_from(digits(rest, 2, 16, 0)?).ok()?,
-        'u' => return Some(push(out, char::from_u32(digits(rest, 4, 16, 0)?)?)),
-        'U' => return Some(push(out, char::from_u32(digits(rest, 8, 16, 0)?)?)),
+        'u' => return push_code(out, digits(rest, 4, 16, 0)?),
+        'U' => return push_code(out, digits(rest, 8, 16, 0)?),
         first => u8::try_from(digits(rest, 2, 8, first.to_digit(8)?)?).ok()?,
     };
     out.push(byte);

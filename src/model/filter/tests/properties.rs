@@ -135,7 +135,7 @@ fn descend(test: &Match, steps: &[String], item: &Json) -> bool {
             let value = test.value.as_deref().unwrap_or_default();
             let held = match (test.op.verb, item) {
                 (Verb::Equal, Json::String(text)) => text == value,
-                (Verb::Equal, other) => other.to_string() == value,
+                (Verb::Equal, other) => serde_json::from_str(value).is_ok_and(|value: Json| value == *other),
                 (Verb::In, Json::String(text)) => text.contains(value),
                 (Verb::In, Json::Array(items)) => items.contains(&json!(value)),
                 (Verb::In, other) => other.get(value).is_some(),
