@@ -1,0 +1,1 @@
+//! The state as rows: what the checkpoint stores.
