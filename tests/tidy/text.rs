@@ -12,8 +12,10 @@ const UNFINISHED_TEXT: &[&str] = &[concat!("FIX", "ME"), concat!("X", "XX")];
 /// Beginnings of paths that exist on one machine only.
 const WORKPLACES: &[&str] = &[concat!("/wo", "rk/"), concat!("/ho", "me/"), concat!("/Use", "rs/")];
 /// What is written by people; recorded bytes and lock files are not.
-const PROSE: &[&str] =
-    &["rs", "md", "toml", "proto", "sh", "py", "ts", "js", "go", "java", "yml", "yaml", "html", "css", "run", "verify"];
+const PROSE: &[&str] = &[
+    "rs", "md", "toml", "proto", "sh", "py", "ts", "js", "go", "java", "yml", "yaml", "html", "css", "run", "install",
+    "verify", "justfile",
+];
 
 /// Rust files longer than a reader wants.
 pub(crate) fn size(file: &Source) -> Vec<String> {
