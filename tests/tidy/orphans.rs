@@ -4,13 +4,15 @@ use std::collections::BTreeSet;
 
 use crate::source::{Source, blank};
 
-/// The Rust files of `src`, `tests` and `benches` that are neither a target nor reached from one. A folder with its own
+/// The Rust files of `src`, `tests`, `benches` and `examples` that are neither a target nor reached from one. A folder with its own
 /// Cargo.toml is another package, with its own targets.
 pub(crate) fn orphans(files: &[Source]) -> Vec<String> {
     let packages: Vec<&str> = files.iter().filter_map(|file| file.path.strip_suffix("/Cargo.toml")).collect();
     let ours: Vec<&Source> = files
         .iter()
-        .filter(|file| file.is_rust() && ["src/", "tests/", "benches/"].iter().any(|dir| file.path.starts_with(dir)))
+        .filter(|file| {
+            file.is_rust() && ["src/", "tests/", "benches/", "examples/"].iter().any(|dir| file.path.starts_with(dir))
+        })
         .filter(|file| !packages.iter().any(|package| file.path.starts_with(&format!("{package}/"))))
         .collect();
     let manifest = files.iter().find(|file| file.path == "Cargo.toml").map_or("", |file| &file.text);
@@ -32,8 +34,8 @@ pub(crate) fn orphans(files: &[Source]) -> Vec<String> {
 fn is_target(path: &str, manifest: &str) -> bool {
     let parts: Vec<&str> = path.split('/').collect();
     match parts[..] {
-        ["src", "main.rs" | "lib.rs"] | ["src", "bin", _] | ["tests" | "benches", _] => true,
-        ["tests" | "benches", _, "main.rs"] => true,
+        ["src", "main.rs" | "lib.rs"] | ["src", "bin", _] | ["tests" | "benches" | "examples", _] => true,
+        ["tests" | "benches" | "examples", _, "main.rs"] => true,
         _ => manifest.contains(&format!("path = \"{path}\"")),
     }
 }
