@@ -73,8 +73,7 @@ impl Handle {
         let status = watch::Sender::new(status::current(&raft, uuid::Uuid::from_bytes(identity.cluster)));
         let stamped_ms = AtomicU64::new(published.state.load().time_ms());
         let server = raft.server_metrics();
-        let inner =
-            Inner { raft, published, server, status, identity, clock, stamped_ms, fatal, log, checkpoint };
+        let inner = Inner { raft, published, server, status, identity, clock, stamped_ms, fatal, log, checkpoint };
         let handle = Handle { inner: Arc::new(inner) };
         tokio::spawn(watch_server(Arc::downgrade(&handle.inner), handle.inner.server.clone()));
         handle
@@ -86,11 +85,7 @@ impl Handle {
     ///
     /// # Errors
     /// See [`ProposeError`]; a rejection by the state machine is not an error but a reply.
-    pub async fn propose(
-        &self,
-        request_id: Option<RequestId>,
-        command: Command,
-    ) -> Result<(u64, Reply), ProposeError> {
+    pub async fn propose(&self, request_id: Option<RequestId>, command: Command) -> Result<(u64, Reply), ProposeError> {
         let inner = &*self.inner;
         let record = Record { time_ms: inner.stamp(), request_id, command };
         let proposal = Proposal::new(record);

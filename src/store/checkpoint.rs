@@ -44,11 +44,7 @@ impl Position {
         let (index, rest) = bytes.split_first_chunk::<8>()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let (applied, membership) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        Some(Position {
-            index: u64::from_le_bytes(*index),
-            applied: applied.to_vec(),
-            membership: membership.to_vec(),
-        })
+        Some(Position { index: u64::from_le_bytes(*index), applied: applied.to_vec(), membership: membership.to_vec() })
     }
 }
 

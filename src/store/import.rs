@@ -5,8 +5,8 @@ use super::mirror::History;
 use super::snapshot::Reader;
 use super::tables::{self, INSTALL_FILE, META_CLUSTER, META_POSITION, ROWS, STATE_FILE};
 use super::{Image, Medium, SnapshotError, StoreError};
-use crate::machine::rows;
 use crate::machine::State;
+use crate::machine::rows;
 use redb::{Database, ReadableDatabase, TableError};
 use std::io::Read;
 
@@ -15,9 +15,7 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
     let fail = |e: redb::Error| StoreError::io(file, "load the checkpoint", e);
     let position = match tables::read_meta(database, file, META_POSITION)? {
         None => None,
-        Some(bytes) => {
-            Some(Position::decode(&bytes).ok_or_else(|| StoreError::corrupt(file, "bad position row"))?)
-        }
+        Some(bytes) => Some(Position::decode(&bytes).ok_or_else(|| StoreError::corrupt(file, "bad position row"))?),
     };
     let mut loader = rows::Loader::new();
     let mut history = History::default();
@@ -27,7 +25,8 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
             for row in table.range::<&[u8]>(..).map_err(|e| fail(e.into()))? {
                 let (key, value) = row.map_err(|e| fail(e.into()))?;
                 let (key, value) = (key.value(), value.value());
-                let (number, rest) = key.split_first().ok_or_else(|| StoreError::corrupt(file, "a row without a table"))?;
+                let (number, rest) =
+                    key.split_first().ok_or_else(|| StoreError::corrupt(file, "a row without a table"))?;
                 loader.push(*number, rest, value).map_err(|e| StoreError::corrupt(file, e.to_string()))?;
                 history.note(key, value);
             }
