@@ -5,7 +5,6 @@ use super::mirror::History;
 use super::snapshot::Reader;
 use super::tables::{self, INSTALL_FILE, META_CLUSTER, META_POSITION, ROWS, STATE_FILE};
 use super::{Image, Medium, SnapshotError, StoreError};
-use crate::machine::State;
 use crate::machine::rows;
 use redb::{Database, ReadableDatabase, TableError};
 use std::io::Read;
@@ -34,15 +33,14 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
         Err(TableError::TableDoesNotExist(_)) => {}
         Err(e) => return Err(fail(e.into())),
     }
-    let state = loader.finish().map_err(|e| StoreError::corrupt(file, e.to_string()))?;
-    Ok((Loaded { state, position }, history))
+    let rows::Loaded { state, history: events } = loader.finish();
+    Ok((Loaded { state, events, position }, history))
 }
 
 /// A snapshot that has taken the place of the checkpoint.
 pub(super) struct Installed {
     pub(super) database: Database,
-    pub(super) state: State,
-    pub(super) position: Position,
+    pub(super) loaded: Loaded,
     pub(super) history: History,
 }
 
@@ -76,7 +74,7 @@ fn build(medium: &Medium, image: Image, cluster: &[u8; 16]) -> Result<Installed,
     // Durable, and with it all the frames before it.
     tables::write_meta(&database, &file, META_POSITION, &position.encode())?;
     let (loaded, history) = load(&database, &file)?;
-    Ok(Installed { database, state: loaded.state, position, history })
+    Ok(Installed { database, loaded, history })
 }
 
 /// Writes the rows of one frame in one transaction.
