@@ -223,7 +223,14 @@ fn token() -> Bytes {
 }
 
 fn state(service: &str) -> ServiceState {
-    ServiceState { service: service.into(), exists: true, total: 10, passing: 10, modify_revision: 100_000, ..Default::default() }
+    ServiceState {
+        service: service.into(),
+        exists: true,
+        total: 10,
+        passing: 10,
+        modify_revision: 100_000,
+        ..Default::default()
+    }
 }
 
 /// As a server stores it.

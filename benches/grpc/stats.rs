@@ -67,14 +67,7 @@ pub(crate) struct Stats {
 
 impl Stats {
     pub(crate) fn new() -> Self {
-        Stats {
-            ok: 0,
-            errors: 0,
-            first_error: None,
-            bytes: 0,
-            elapsed: Duration::ZERO,
-            latency: Histogram::new(),
-        }
+        Stats { ok: 0, errors: 0, first_error: None, bytes: 0, elapsed: Duration::ZERO, latency: Histogram::new() }
     }
 
     pub(crate) fn hit(&mut self, latency: Duration, bytes: usize) {

@@ -73,7 +73,9 @@ pub(crate) fn listener(port: u16) -> Option<u32> {
     fs::read_dir("/proc").ok()?.flatten().find_map(|process| {
         let pid: u32 = process.file_name().to_str()?.parse().ok()?;
         let open = fs::read_dir(process.path().join("fd")).ok()?;
-        open.flatten().any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == inode.as_str())).then_some(pid)
+        open.flatten()
+            .any(|fd| fs::read_link(fd.path()).is_ok_and(|to| to.as_os_str() == inode.as_str()))
+            .then_some(pid)
     })
 }
 

@@ -105,7 +105,8 @@ impl Process {
     fn start(mut command: Command, dir: TempDir, core: Option<usize>) -> Result<Self> {
         let log = File::create(dir.path().join("log"))?;
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
-        let child = sys::pinned(core, || command.spawn()).with_context(|| format!("start {:?}", command.get_program()))?;
+        let child =
+            sys::pinned(core, || command.spawn()).with_context(|| format!("start {:?}", command.get_program()))?;
         Ok(Process { child, ready: None, dir })
     }
 

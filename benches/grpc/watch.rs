@@ -84,9 +84,9 @@ impl Watchers {
                 self.progress.notified().await;
             }
         };
-        tokio::time::timeout(PATIENCE, all)
-            .await
-            .map_err(|_| anyhow!("only {} of {} streams within {PATIENCE:?}", count(&self.seen.borrow()), self.streams))?
+        tokio::time::timeout(PATIENCE, all).await.map_err(|_| {
+            anyhow!("only {} of {} streams within {PATIENCE:?}", count(&self.seen.borrow()), self.streams)
+        })?
     }
 }
 

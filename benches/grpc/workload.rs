@@ -157,13 +157,11 @@ impl Target {
                 (concurrency, Box::new(move |_| call.clone()))
             }
             Kind::Resolve { service: None, concurrency } => {
-                let calls: Vec<Call> =
-                    (0..catalog::SERVICES).map(|n| dialect.resolve(&catalog::service(n))).collect();
+                let calls: Vec<Call> = (0..catalog::SERVICES).map(|n| dialect.resolve(&catalog::service(n))).collect();
                 (concurrency, Box::new(move |n| calls[(catalog::scatter(n) % catalog::SERVICES) as usize].clone()))
             }
             Kind::Get { linearizable, concurrency } => {
-                let calls: Vec<Call> =
-                    (0..catalog::KEYS).map(|n| dialect.get(catalog::key(n), linearizable)).collect();
+                let calls: Vec<Call> = (0..catalog::KEYS).map(|n| dialect.get(catalog::key(n), linearizable)).collect();
                 (concurrency, Box::new(move |n| calls[(catalog::scatter(n) % catalog::KEYS) as usize].clone()))
             }
             Kind::Put { concurrency } => {
@@ -241,7 +239,8 @@ impl Target {
             rounds.push(delays?);
         }
         let at = |q: f64| {
-            let of = |d: &Vec<Duration>| d.get(((d.len() - 1) as f64 * q) as usize).map_or(0.0, |d| d.as_secs_f64() * 1e6);
+            let of =
+                |d: &Vec<Duration>| d.get(((d.len() - 1) as f64 * q) as usize).map_or(0.0, |d| d.as_secs_f64() * 1e6);
             median(rounds.iter().map(of).collect())
         };
         let delivered = (streams * CHANGES) as f64;
