@@ -4,9 +4,9 @@
 
 use super::medium::spawn_thread;
 use super::mirror::Mirror;
-use super::tables::{self, META_POSITION};
+use super::tables::{self, META_FLOOR, META_POSITION};
 use super::{Fatal, Image, Medium, StoreError, import};
-use crate::machine::{Change, State};
+use crate::machine::{Change, Event, State};
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -44,11 +44,7 @@ impl Position {
         let (index, rest) = bytes.split_first_chunk::<8>()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let (applied, membership) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        Some(Position {
-            index: u64::from_le_bytes(*index),
-            applied: applied.to_vec(),
-            membership: membership.to_vec(),
-        })
+        Some(Position { index: u64::from_le_bytes(*index), applied: applied.to_vec(), membership: membership.to_vec() })
     }
 }
 
@@ -63,11 +59,15 @@ pub struct Delta {
     pub changes: Vec<Change>,
 }
 
-/// What the checkpoint held when it was opened.
+/// What a checkpoint holds.
 #[derive(Debug)]
 pub struct Loaded {
     /// The state.
     pub state: State,
+    /// What happened lately, in order, for watchers that resume.
+    pub events: Vec<Event>,
+    /// Index after which `events` is complete.
+    pub floor: u64,
     /// Up to where it holds the log; `None` in a new file.
     pub position: Option<Position>,
 }
@@ -109,7 +109,7 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 pub(super) struct Install {
     pub(super) image: Image,
-    pub(super) done: oneshot::Sender<Result<(State, Position), StoreError>>,
+    pub(super) done: oneshot::Sender<Result<Loaded, StoreError>>,
 }
 
 impl Shared {
@@ -190,7 +190,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The snapshot is damaged, newer, or of another cluster: nothing has changed then. Or the disk failed.
-    pub async fn install(&self, image: Image) -> Result<(State, Position), StoreError> {
+    pub async fn install(&self, image: Image) -> Result<Loaded, StoreError> {
         let (done, installed) = oneshot::channel();
         let gone = |_| StoreError::Snapshot(super::SnapshotError::Io(closed()));
         self.request(|inbox| inbox.install = Some(Install { image, done })).map_err(gone)?;
@@ -212,15 +212,18 @@ impl Checkpoint {
         let database = database.ok_or_else(closed)?;
         let fail = |e: redb::Error| StoreError::io(&self.shared.file, "read the checkpoint", e);
         let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
-        let position = match transaction.open_table(tables::META) {
-            Ok(table) => table.get(META_POSITION).map_err(|e| fail(e.into()))?.map(|p| Position::decode(p.value())),
-            Err(TableError::TableDoesNotExist(_)) => None,
+        let (position, floor) = match transaction.open_table(tables::META) {
+            Ok(table) => {
+                let row = |key| table.get(key).map_err(|e| fail(e.into()));
+                (row(META_POSITION)?.map(|p| Position::decode(p.value())), tables::floor(row(META_FLOOR)?))
+            }
+            Err(TableError::TableDoesNotExist(_)) => (None, 0),
             Err(e) => return Err(fail(e.into()).into()),
         };
         match position {
             None => Ok(None),
             Some(None) => Err(StoreError::corrupt(&self.shared.file, "bad position row").into()),
-            Some(Some(position)) => Ok(Some(View { transaction, position, cluster: self.shared.cluster })),
+            Some(Some(position)) => Ok(Some(View { transaction, position, floor, cluster: self.shared.cluster })),
         }
     }
 
@@ -260,6 +263,7 @@ fn closed() -> io::Error {
 pub struct View {
     transaction: ReadTransaction,
     position: Position,
+    floor: u64,
     cluster: [u8; 16],
 }
 
@@ -273,6 +277,10 @@ impl View {
     /// Up to where it holds the log.
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
     }
 
     pub(super) fn cluster(&self) -> &[u8; 16] {

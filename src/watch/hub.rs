@@ -26,6 +26,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("topics", &self.topic_count()).finish_non_exhaustive()
+    }
+}
+
 impl Default for Hub {
     fn default() -> Self {
         Hub::new()
@@ -109,11 +115,7 @@ impl Hub {
 
     /// All events after `revision`, oldest first, that `wanted` picks; and the revision up to which they are complete.
     /// `Err` with the oldest revision to ask from, if some of them are no longer kept.
-    pub fn events_since(
-        &self,
-        revision: u64,
-        mut wanted: impl FnMut(&Event) -> bool,
-    ) -> Result<Vec<Event>, u64> {
+    pub fn events_since(&self, revision: u64, mut wanted: impl FnMut(&Event) -> bool) -> Result<Vec<Event>, u64> {
         let chunks = {
             let ring = locked(&self.ring);
             ring.after(revision).ok_or(ring.floor)?
