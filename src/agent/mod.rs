@@ -42,11 +42,8 @@ pub fn own_node(facts: &Facts) -> NodeRecord {
 pub async fn register_self(core: &Core) -> Result<(), Error> {
     let facts = core.facts();
     let node = own_node(facts);
-    let key = InstanceKey {
-        service: ServiceKey::of(SERVER_SERVICE),
-        node: node.name.clone(),
-        id: SERVER_SERVICE.into(),
-    };
+    let key =
+        InstanceKey { service: ServiceKey::of(SERVER_SERVICE), node: node.name.clone(), id: SERVER_SERVICE.into() };
     let mut service = Instance::new(key, Text::default(), i32::from(facts.server_port));
     service.meta = [
         ("non_voter", "false"),

@@ -24,9 +24,7 @@ pub(super) struct Meter {
 
 impl Meters {
     pub(super) fn new(routes: &[Route]) -> Meters {
-        let count = |op: &'static str, outcome: &'static str| {
-            metrics::counter!("lictor_http_requests_total", "op" => op, "outcome" => outcome)
-        };
+        let count = |op: &'static str, outcome: &'static str| metrics::counter!("lictor_http_requests_total", "op" => op, "outcome" => outcome);
         let meter = |route: &Route| Meter {
             ok: count(route.op, "ok"),
             refused: count(route.op, "refused"),

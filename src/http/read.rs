@@ -3,9 +3,7 @@
 use super::cache::{Entry, Known, Ready};
 use super::error::Error;
 use super::gateway::Gateway;
-use super::reply::{
-    Answer, X_CONSUL_CONSISTENCY, X_CONSUL_INDEX, X_CONSUL_KNOWNLEADER, X_CONSUL_LASTCONTACT,
-};
+use super::reply::{Answer, X_CONSUL_CONSISTENCY, X_CONSUL_INDEX, X_CONSUL_KNOWNLEADER, X_CONSUL_LASTCONTACT};
 use super::scope::Scope;
 use super::target::Query;
 use crate::machine::State;
@@ -31,11 +29,7 @@ pub(super) struct Mode {
 
 impl Mode {
     pub(super) fn options(self) -> ReadOptions {
-        ReadOptions {
-            consistency: self.consistency,
-            max_staleness_ms: self.max_staleness_ms,
-            ..ReadOptions::default()
-        }
+        ReadOptions { consistency: self.consistency, max_staleness_ms: self.max_staleness_ms, ..ReadOptions::default() }
     }
 
     fn word(self) -> HeaderValue {

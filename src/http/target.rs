@@ -7,14 +7,30 @@ use std::borrow::Cow;
 use std::sync::LazyLock;
 
 /// What Go escapes when it prints a path.
-const PATH: &AsciiSet =
-    &CONTROLS.add(b' ').add(b'"').add(b'%').add(b'<').add(b'>').add(b'?').add(b'#').add(b'[').add(b']').add(b'\\')
-        .add(b'^').add(b'`').add(b'{').add(b'|').add(b'}').add(b'!').add(b'\'').add(b'(').add(b')')
-        .add(b'*');
+const PATH: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'%')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'#')
+    .add(b'[')
+    .add(b']')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}')
+    .add(b'!')
+    .add(b'\'')
+    .add(b'(')
+    .add(b')')
+    .add(b'*');
 
 /// What Go escapes in a query.
-const QUERY: &AsciiSet =
-    &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
+const QUERY: &AsciiSet = &percent_encoding::NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 
 /// Go's `unicode.IsPrint`, negated: letters, marks, numbers, punctuation, symbols and the ASCII space are printable.
 static UNPRINTABLE: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"[^\p{L}\p{M}\p{N}\p{P}\p{S} ]").ok());
@@ -150,8 +166,19 @@ impl Query {
 
     /// The parameters that decide on the content of an answer, one string for equal ones.
     pub(super) fn content_key(&self, path: &[u8]) -> String {
-        const NOT_CONTENT: &[&str] =
-            &["index", "wait", "stale", "consistent", "leader", "cached", "max_stale", "token", "dc", "ns", "partition"];
+        const NOT_CONTENT: &[&str] = &[
+            "index",
+            "wait",
+            "stale",
+            "consistent",
+            "leader",
+            "cached",
+            "max_stale",
+            "token",
+            "dc",
+            "ns",
+            "partition",
+        ];
         // The space keeps it apart from every raw target; the lengths keep two lists of parameters apart.
         let mut key = format!(" {}", escape(path));
         for (name, value) in self.pairs.iter().filter(|(name, _)| !NOT_CONTENT.contains(&name.as_str())) {

@@ -152,4 +152,3 @@ fn stored(body: &Object<'_>, field: &str) -> Result<Option<Box<str>>, Error> {
         _ => Ok(None),
     }
 }
-

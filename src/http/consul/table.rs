@@ -1,7 +1,7 @@
 //! The route table.
 
-use crate::http::route::{Handler, Route};
 use super::{agent, agent_register, catalog, catalog_register, health, kv, status};
+use crate::http::route::{Handler, Route};
 
 const GET: &str = "OPTIONS,GET";
 const PUT: &str = "OPTIONS,PUT";

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 /// The body is not the document that was asked for.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum DecodeError {
+pub(in crate::http) enum DecodeError {
     /// It is not JSON.
     #[error("{0}")]
     Syntax(#[from] SyntaxError),
@@ -27,7 +27,7 @@ pub enum DecodeError {
 
 /// An object of the document.
 #[derive(Clone, Debug)]
-pub struct Object<'j> {
+pub(in crate::http) struct Object<'j> {
     members: Cow<'j, [(Cow<'j, str>, Json<'j>)]>,
     /// Go's name of the struct that it is read into.
     name: &'static str,
@@ -38,7 +38,7 @@ pub struct Object<'j> {
 impl<'j> Object<'j> {
     /// Reads a body whose root is an object (or null: all fields absent). `name` is Go's name of the struct, and
     /// `go_type` of its type; clients see them in errors.
-    pub fn parse(text: &'j str, name: &'static str, go_type: &str) -> Result<Object<'j>, DecodeError> {
+    pub(in crate::http) fn parse(text: &'j str, name: &'static str, go_type: &str) -> Result<Object<'j>, DecodeError> {
         match parse(text)? {
             Json::Object(members) => Ok(Object { members: members.into(), name, path: String::new() }),
             Json::Null => Ok(Object { members: Vec::new().into(), name, path: String::new() }),
@@ -49,7 +49,7 @@ impl<'j> Object<'j> {
     }
 
     /// The value of a field: the last one of this name, without case; null is absent.
-    pub fn get(&self, field: &str) -> Option<&Json<'j>> {
+    pub(in crate::http) fn get(&self, field: &str) -> Option<&Json<'j>> {
         let found = self.members.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(field));
         found.map(|(_, value)| value).filter(|value| **value != Json::Null)
     }
@@ -59,16 +59,19 @@ impl<'j> Object<'j> {
             Json::Number(digits) if go_type == "int" => format!("number {digits}"),
             other => other.kind().to_owned(),
         };
-        DecodeError::Type { found, target: format!("struct field {}.{}{field} of type {go_type}", self.name, self.path) }
+        DecodeError::Type {
+            found,
+            target: format!("struct field {}.{}{field} of type {go_type}", self.name, self.path),
+        }
     }
 
     /// A text; absent: empty.
-    pub fn text(&self, field: &str) -> Result<&str, DecodeError> {
+    pub(in crate::http) fn text(&self, field: &str) -> Result<&str, DecodeError> {
         self.text_of_type(field, "string")
     }
 
     /// A text that Go has in a named type.
-    pub fn text_of_type(&self, field: &str, go_type: &str) -> Result<&str, DecodeError> {
+    pub(in crate::http) fn text_of_type(&self, field: &str, go_type: &str) -> Result<&str, DecodeError> {
         match self.get(field) {
             None => Ok(""),
             Some(Json::String(text)) => Ok(text),
@@ -77,7 +80,7 @@ impl<'j> Object<'j> {
     }
 
     /// A truth value; absent: false.
-    pub fn boolean(&self, field: &str) -> Result<bool, DecodeError> {
+    pub(in crate::http) fn boolean(&self, field: &str) -> Result<bool, DecodeError> {
         match self.get(field) {
             None => Ok(false),
             Some(Json::Bool(value)) => Ok(*value),
@@ -86,7 +89,7 @@ impl<'j> Object<'j> {
     }
 
     /// An integer of 64 bits; absent: 0.
-    pub fn integer(&self, field: &str) -> Result<i64, DecodeError> {
+    pub(in crate::http) fn integer(&self, field: &str) -> Result<i64, DecodeError> {
         match self.get(field) {
             None => Ok(0),
             Some(value @ Json::Number(digits)) => digits.parse().map_err(|_| self.mismatch(field, value, "int")),
@@ -95,7 +98,7 @@ impl<'j> Object<'j> {
     }
 
     /// A list of texts; a null in it is an empty text, as in Go.
-    pub fn texts(&self, field: &str) -> Result<Vec<Text>, DecodeError> {
+    pub(in crate::http) fn texts(&self, field: &str) -> Result<Vec<Text>, DecodeError> {
         match self.get(field) {
             None => Ok(Vec::new()),
             Some(Json::Array(items)) => items.iter().map(|item| self.element(field, item)).collect(),
@@ -104,7 +107,7 @@ impl<'j> Object<'j> {
     }
 
     /// A map of texts in order of key; `None`: absent.
-    pub fn pairs(&self, field: &str) -> Result<Option<Vec<(Text, Text)>>, DecodeError> {
+    pub(in crate::http) fn pairs(&self, field: &str) -> Result<Option<Vec<(Text, Text)>>, DecodeError> {
         let members = match self.get(field) {
             None => return Ok(None),
             Some(Json::Object(members)) => members,
@@ -126,7 +129,7 @@ impl<'j> Object<'j> {
     }
 
     /// A duration in nanoseconds: a Go text or a bare number of nanoseconds; absent: 0.
-    pub fn duration(&self, field: &str) -> Result<i64, DecodeError> {
+    pub(in crate::http) fn duration(&self, field: &str) -> Result<i64, DecodeError> {
         match self.get(field) {
             Some(Json::String(text)) => super::parse_duration(text).map_err(DecodeError::Duration),
             Some(Json::Number(digits)) => {
@@ -138,7 +141,12 @@ impl<'j> Object<'j> {
     }
 
     /// An object within; `name` and `go_type` as in [`Object::parse`].
-    pub fn object(&self, field: &str, name: &'static str, go_type: &str) -> Result<Option<Object<'_>>, DecodeError> {
+    pub(in crate::http) fn object(
+        &self,
+        field: &str,
+        name: &'static str,
+        go_type: &str,
+    ) -> Result<Option<Object<'_>>, DecodeError> {
         match self.get(field) {
             None => Ok(None),
             Some(Json::Object(members)) => Ok(Some(self.child(field, members, name))),
@@ -147,7 +155,13 @@ impl<'j> Object<'j> {
     }
 
     /// A list of objects; a null in it is left out.
-    pub fn objects(&self, field: &str, name: &'static str, list: &str, item: &str) -> Result<Vec<Object<'_>>, DecodeError> {
+    pub(in crate::http) fn objects(
+        &self,
+        field: &str,
+        name: &'static str,
+        list: &str,
+        item: &str,
+    ) -> Result<Vec<Object<'_>>, DecodeError> {
         let items = match self.get(field) {
             None => return Ok(Vec::new()),
             Some(Json::Array(items)) => items,
@@ -165,7 +179,7 @@ impl<'j> Object<'j> {
     }
 
     /// A map of objects in order of key.
-    pub fn map_of_objects(
+    pub(in crate::http) fn map_of_objects(
         &self,
         field: &str,
         name: &'static str,
@@ -190,7 +204,7 @@ impl<'j> Object<'j> {
     }
 
     /// A map of lists of texts, in order of key.
-    pub fn map_of_texts(&self, field: &str) -> Result<BTreeMap<String, Vec<Text>>, DecodeError> {
+    pub(in crate::http) fn map_of_texts(&self, field: &str) -> Result<BTreeMap<String, Vec<Text>>, DecodeError> {
         let members = match self.get(field) {
             None => return Ok(BTreeMap::new()),
             Some(Json::Object(members)) => members,
@@ -234,6 +248,9 @@ mod tests {
             "json: cannot unmarshal number 1.5 into Go struct field Leaf.A.B.P of type int"
         );
         assert_eq!(error(a.text("S")), "json: cannot unmarshal number into Go struct field Inner.A.S of type string");
-        assert_eq!(error(Object::parse("[]", "R", "pkg.R")), "json: cannot unmarshal array into Go value of type pkg.R");
+        assert_eq!(
+            error(Object::parse("[]", "R", "pkg.R")),
+            "json: cannot unmarshal array into Go value of type pkg.R"
+        );
     }
 }

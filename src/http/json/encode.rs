@@ -8,7 +8,7 @@ use std::io;
 
 /// How a document is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Layout {
+pub(in crate::http) enum Layout {
     /// No spaces.
     #[default]
     Compact,
@@ -17,10 +17,12 @@ pub enum Layout {
 }
 
 /// The bytes of a document.
-pub fn encode<T: Serialize + ?Sized>(value: &T, layout: Layout) -> Result<Vec<u8>, serde_json::Error> {
+pub(in crate::http) fn encode<T: Serialize + ?Sized>(value: &T, layout: Layout) -> Result<Vec<u8>, serde_json::Error> {
     let mut out = Vec::with_capacity(512);
     match layout {
-        Layout::Compact => value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Go(CompactFormatter)))?,
+        Layout::Compact => {
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Go(CompactFormatter)))?
+        }
         Layout::Pretty => {
             let pretty = Go(PrettyFormatter::with_indent(b"    "));
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, pretty))?;
@@ -87,7 +89,7 @@ impl<F: Formatter> Formatter for Go<F> {
 }
 
 /// A map of texts, in the order given.
-pub struct Pairs<'a>(pub &'a [(Text, Text)]);
+pub(in crate::http) struct Pairs<'a>(pub(in crate::http) &'a [(Text, Text)]);
 
 impl Serialize for Pairs<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -96,7 +98,7 @@ impl Serialize for Pairs<'_> {
 }
 
 /// JSON that was stored as it came; laid out anew, so that it is indented with the rest.
-pub struct Raw<'a>(pub &'a str);
+pub(in crate::http) struct Raw<'a>(pub(in crate::http) &'a str);
 
 impl Serialize for Raw<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {

@@ -10,7 +10,7 @@ mod duration;
 mod encode;
 mod parse;
 
-pub use decode::{DecodeError, Object};
-pub use duration::{format_duration, parse_duration};
-pub use encode::{Layout, Pairs, Raw, encode};
-pub use parse::{Json, SyntaxError, parse};
+pub(in crate::http) use decode::{DecodeError, Object};
+pub(in crate::http) use duration::{format_duration, parse_duration};
+pub(in crate::http) use encode::{Layout, Pairs, Raw, encode};
+pub(in crate::http) use parse::{Json, parse};

@@ -8,7 +8,7 @@ const DEPTH_MAX: usize = 128;
 
 /// One value.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Json<'a> {
+pub(in crate::http) enum Json<'a> {
     /// null
     Null,
     /// true or false
@@ -25,7 +25,7 @@ pub enum Json<'a> {
 
 impl Json<'_> {
     /// Go's name of its kind.
-    pub fn kind(&self) -> &'static str {
+    pub(in crate::http) fn kind(&self) -> &'static str {
         match self {
             Json::Null => "null",
             Json::Bool(_) => "bool",
@@ -39,7 +39,7 @@ impl Json<'_> {
 
 /// The bytes are not JSON.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum SyntaxError {
+pub(in crate::http) enum SyntaxError {
     /// There is nothing.
     #[error("EOF")]
     Empty,
@@ -76,7 +76,7 @@ fn quote(byte: u8) -> String {
 
 /// Reads the first value; what follows it is not looked at, as in Consul. The text has to be UTF-8; see
 /// [`String::from_utf8_lossy`] for what Go does with other bytes.
-pub fn parse(text: &str) -> Result<Json<'_>, SyntaxError> {
+pub(in crate::http) fn parse(text: &str) -> Result<Json<'_>, SyntaxError> {
     let mut parser = Parser { text, at: 0, depth: 0 };
     parser.skip_space();
     if parser.peek().is_none() {
@@ -321,7 +321,8 @@ mod tests {
 
     #[test]
     fn reads_what_go_reads() {
-        let Json::Object(members) = parse(r#" {"a":[1,-0.5e+3,true,null],"b\u00e9":"\ud83d\ude00\ud800x\/"} rest"#).unwrap()
+        let Json::Object(members) =
+            parse(r#" {"a":[1,-0.5e+3,true,null],"b\u00e9":"\ud83d\ude00\ud800x\/"} rest"#).unwrap()
         else {
             panic!("an object");
         };
