@@ -10,6 +10,8 @@ pub mod catalog;
 mod catalog_register;
 mod change;
 mod expire;
+pub mod history;
+mod index;
 mod kv;
 mod lock;
 mod register;
@@ -27,6 +29,7 @@ mod tests;
 
 pub use catalog::{Node, Service};
 pub use change::{Change, What};
+pub use history::{Event, Subject};
 pub use request::Request;
 pub use state::{Meta, State};
 pub use table::Table;

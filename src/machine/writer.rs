@@ -8,8 +8,9 @@ use super::state::{Holdings, State};
 use crate::command::Reply;
 use crate::model::limits::{REQUEST_KEEP_MS, REQUESTS_MAX, TOMBSTONE_KEEP_MS, TOMBSTONES_MAX};
 use crate::model::{
-    Instance, InstanceKey, KvEntry, Lock, NodeRecord, RequestId, ServiceKey, Session, SessionId, Tombstone, fold,
+    Instance, InstanceKey, KvEntry, Lock, NodeRecord, RequestId, ServiceKey, Session, SessionId, Text, Tombstone, fold,
 };
+use imbl::OrdMap;
 use std::sync::Arc;
 
 /// Old rows dropped per record, at most: keeps the cost of one record bounded.
@@ -54,12 +55,9 @@ impl<'a> Writer<'a> {
     }
 
     /// Stores an instance. `registration`: more than its checks differs from before.
-    pub(super) fn store_instance(&mut self, instance: Instance, registration: bool) -> Arc<Instance> {
+    pub(super) fn store_instance(&mut self, mut instance: Instance, registration: bool) -> Arc<Instance> {
         let revision = self.revision();
-        let key = instance.key();
-        let slot = Slot::of(&instance);
-        let instance = Arc::new(instance);
-        let mut service = match self.state.services.get(&key.service) {
+        let mut service = match self.state.services.get(&instance.service) {
             Some(service) => (**service).clone(),
             None => Service {
                 key: instance.service.clone(),
@@ -68,6 +66,11 @@ impl<'a> Writer<'a> {
                 catalog_revision: 0,
             },
         };
+        if *instance.service == *service.key {
+            // One copy of the name for all instances.
+            instance.service = service.key.clone();
+        }
+        let instance = Arc::new(instance);
         let before = service.instances.insert(instance.clone());
         service.revision = revision;
         if registration {
@@ -78,9 +81,15 @@ impl<'a> Writer<'a> {
         }
         self.state.services.insert(Arc::new(service));
         if let Some(before) = &before {
-            self.unlink(before);
+            self.state.unindex_instance(before);
         }
-        self.link(&instance, &slot);
+        self.state.index_instance(&instance);
+        if !instance.node.is_empty() {
+            let service = instance.service.clone();
+            self.node_services(&instance.node, |services| {
+                services.insert(fold(&instance.id), service);
+            });
+        }
         self.changed(What::Instance { before, after: Some(instance.clone()) });
         instance
     }
@@ -102,7 +111,7 @@ impl<'a> Writer<'a> {
         } else {
             self.state.services.insert(Arc::new(service));
         }
-        self.unlink(&before);
+        self.state.unindex_instance(&before);
         self.node_services(&before.node, |services| {
             services.remove(&fold(&before.id));
         });
@@ -110,37 +119,7 @@ impl<'a> Writer<'a> {
         Some(before)
     }
 
-    /// Enters an instance into the indexes by node, session and end of its override.
-    fn link(&mut self, instance: &Arc<Instance>, slot: &Slot) {
-        if !slot.node.is_empty() {
-            let service = instance.service.clone();
-            self.node_services(&slot.node, |services| {
-                services.insert(fold(&slot.id), service);
-            });
-        }
-        if let Some(session) = instance.session {
-            self.holdings(session, |h| {
-                h.instances.insert(instance.key());
-            });
-        }
-        if let Some(at) = instance.overriding().and_then(|o| o.expire_ms) {
-            self.state.expiring_overrides.insert((at, instance.key()));
-        }
-    }
-
-    /// Takes it out again, but for the node's list, which the caller knows how to keep.
-    fn unlink(&mut self, instance: &Instance) {
-        if let Some(session) = instance.session {
-            self.holdings(session, |h| {
-                h.instances.remove(&instance.key());
-            });
-        }
-        if let Some(at) = instance.overriding().and_then(|o| o.expire_ms) {
-            self.state.expiring_overrides.remove(&(at, instance.key()));
-        }
-    }
-
-    fn node_services(&mut self, node: &str, f: impl FnOnce(&mut imbl::OrdMap<crate::model::Text, Arc<ServiceKey>>)) {
+    fn node_services(&mut self, node: &str, f: impl FnOnce(&mut OrdMap<Text, Arc<ServiceKey>>)) {
         if let Some(found) = self.state.nodes.get(node) {
             let mut node = (**found).clone();
             f(&mut node.services);
@@ -211,18 +190,11 @@ impl<'a> Writer<'a> {
         self.state.meta.kv_revision = self.revision();
         let before = self.state.kv.insert(entry.clone());
         if let Some(before) = &before {
-            self.unlink_kv(before);
+            self.state.unindex_kv(before);
         } else if let Some(grave) = self.state.tombstones.remove(&entry.key[..]) {
             self.state.graves.remove(&(grave.revision, grave.key.clone()));
         }
-        if let Some(session) = entry.session {
-            self.holdings(session, |h| {
-                h.keys.insert(entry.key.clone());
-            });
-        }
-        if let Some(at) = entry.expire_ms {
-            self.state.expiring_keys.insert((at, entry.key.clone()));
-        }
+        self.state.index_kv(&entry);
         self.changed(What::Kv { before, after: Some(entry.clone()) });
         entry
     }
@@ -230,7 +202,7 @@ impl<'a> Writer<'a> {
     /// Deletes a key and remembers that it was there.
     pub(super) fn remove_kv(&mut self, key: &[u8]) -> Option<Arc<KvEntry>> {
         let before = self.state.kv.remove(key)?;
-        self.unlink_kv(&before);
+        self.state.unindex_kv(&before);
         let (revision, time_ms) = (self.revision(), self.time_ms());
         self.state.meta.kv_revision = revision;
         self.state.tombstones.insert(Arc::new(Tombstone { key: before.key.clone(), revision, time_ms }));
@@ -238,17 +210,6 @@ impl<'a> Writer<'a> {
         self.drop_tombstones();
         self.changed(What::Kv { before: Some(before.clone()), after: None });
         Some(before)
-    }
-
-    fn unlink_kv(&mut self, entry: &KvEntry) {
-        if let Some(session) = entry.session {
-            self.holdings(session, |h| {
-                h.keys.remove(&entry.key);
-            });
-        }
-        if let Some(at) = entry.expire_ms {
-            self.state.expiring_keys.remove(&(at, entry.key.clone()));
-        }
     }
 
     fn drop_tombstones(&mut self) {
@@ -287,19 +248,10 @@ impl<'a> Writer<'a> {
     pub(super) fn store_lock(&mut self, lock: Lock) {
         let key = (lock.kind, lock.name.clone());
         let before = self.state.locks.get(&key).cloned();
-        let sessions = |l: &Lock| -> Vec<SessionId> {
-            l.holders.iter().map(|h| h.session).chain(l.waiters.iter().map(|w| w.session)).collect()
-        };
-        for session in before.as_deref().map(sessions).unwrap_or_default() {
-            self.holdings(session, |h| {
-                h.locks.remove(&key);
-            });
+        if let Some(before) = &before {
+            self.state.unindex_lock(before);
         }
-        for session in sessions(&lock) {
-            self.holdings(session, |h| {
-                h.locks.insert(key.clone());
-            });
-        }
+        self.state.index_lock(&lock);
         let after = if lock.holders.is_empty() && lock.waiters.is_empty() {
             self.state.locks.remove(&key);
             None
@@ -309,20 +261,6 @@ impl<'a> Writer<'a> {
             Some(lock)
         };
         self.changed(What::Lock { before, after });
-    }
-
-    /// Changes what a live session holds; an ended one holds nothing.
-    fn holdings(&mut self, session: SessionId, f: impl FnOnce(&mut Holdings)) {
-        if self.state.sessions.get(&session).is_none() {
-            return;
-        }
-        let mut held = self.state.holdings.get(&session).map(|h| (**h).clone()).unwrap_or_default();
-        f(&mut held);
-        if held == Holdings::default() {
-            self.state.holdings.remove(&session);
-        } else {
-            self.state.holdings.insert(session, Arc::new(held));
-        }
     }
 
     /// Keeps the result of a write for a retry, and forgets the oldest ones.
