@@ -49,12 +49,15 @@ pub(super) struct Scratch {
     seen: Vec<u32>,
     /// Even; the next number means "written" where this one means "promised".
     round: u32,
+    /// How many ids this reply has; 0: no record is in two groups.
+    ids: usize,
 }
 
 impl Scratch {
     /// Forgets everything, and makes room for so many ids.
     fn start(&mut self, ids: usize) {
         self.placed.clear();
+        self.ids = ids;
         self.round = self.round.wrapping_add(2);
         if self.round == 0 {
             self.seen.clear();
@@ -67,13 +70,13 @@ impl Scratch {
 
     /// Whether an additional record is new to this reply; from now on it is promised.
     fn promise(&mut self, piece: &Piece) -> bool {
-        let Some(seen) = self.seen.get_mut(piece.id as usize) else { return true };
+        let Some(seen) = self.seen[..self.ids].get_mut(piece.id as usize) else { return true };
         std::mem::replace(seen, self.round.max(*seen)) < self.round
     }
 
     /// Whether a promised record is still to be written; from now on it is written.
     fn redeem(&mut self, piece: &Piece) -> bool {
-        let Some(seen) = self.seen.get_mut(piece.id as usize) else { return true };
+        let Some(seen) = self.seen[..self.ids].get_mut(piece.id as usize) else { return true };
         std::mem::replace(seen, self.round + 1) <= self.round
     }
 }

@@ -135,7 +135,7 @@ pub(super) struct Encoder<'a> {
 struct Draft {
     pieces: Vec<Piece>,
     bytes: Vec<u8>,
-    ids: HashMap<(Name, Data), u32>,
+    ids: HashMap<(Option<Name>, Data), u32>,
     extras: usize,
 }
 
@@ -178,13 +178,11 @@ impl Encoder<'_> {
                 Owner::Question => None,
             };
             self.record(draft, record, &mut target);
-            if let Some(owner) = owner {
-                let next = draft.ids.len() as u32;
-                let id = *draft.ids.entry((owner, record.data.clone())).or_insert(next);
-                draft.extras += 1;
-                if let Some(piece) = draft.pieces.last_mut() {
-                    piece.id = id;
-                }
+            let next = draft.ids.len() as u32;
+            let id = *draft.ids.entry((owner, record.data.clone())).or_insert(next);
+            draft.extras += 1;
+            if let Some(piece) = draft.pieces.last_mut() {
+                piece.id = id;
             }
         }
         let extras = draft.pieces.len() as u32 - first - records;
@@ -266,19 +264,18 @@ impl Encoder<'_> {
         None
     }
 
-    /// Writes a name; its end becomes a pointer if the question ends in the same zone.
+    /// Writes a name; as much of its end as the question ends in too becomes a pointer.
     fn name(&self, out: &mut Vec<u8>, name: &Name) {
-        let pointer = || {
-            let here = name::suffix_at(name.folded().wire(), self.zone.wire())?;
-            let there = name::suffix_at(self.question, self.zone.wire())?;
-            Some((here, (HEADER_BYTES + there) as u16 | 0xC000))
-        };
-        match pointer().filter(|_| self.compress) {
-            Some((here, pointer)) => {
+        let folded = name.folded();
+        let mut here = 0;
+        while self.compress && folded.wire()[here] != 0 {
+            if let Some(there) = name::suffix_at(self.question, &folded.wire()[here..]) {
                 out.extend_from_slice(&name.wire()[..here]);
-                out.extend_from_slice(&pointer.to_be_bytes());
+                out.extend_from_slice(&(0xC000 | (HEADER_BYTES + there) as u16).to_be_bytes());
+                return;
             }
-            None => out.extend_from_slice(name.wire()),
+            here += usize::from(folded.wire()[here]) + 1;
         }
+        out.extend_from_slice(name.wire());
     }
 }

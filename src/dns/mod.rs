@@ -25,6 +25,8 @@ mod types;
 mod udp;
 mod zone;
 
-pub use options::{InvalidOption, Options, Soa};
+pub use options::{Options, Soa};
 pub use server::Bound;
-pub use zone::Identity;
+
+#[cfg(test)]
+mod tests;

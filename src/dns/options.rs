@@ -1,27 +1,10 @@
 //! What an operator may set about DNS, under Consul's names (`dns_config` in its configuration).
 
-use super::name;
-use super::name::Name;
 use std::time::Duration;
-use thiserror::Error;
-
-/// An option that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Error)]
-#[error("{field}: {value:?} is no domain name")]
-pub struct InvalidOption {
-    /// The option's name in the configuration.
-    pub field: &'static str,
-    /// Its value.
-    pub value: String,
-}
 
 /// The `dns_config` of the agent. [`Options::default`] is Consul's default.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// The zone that is answered for and that appears in answers, as in `consul` or `consul.`.
-    pub domain: String,
-    /// A second zone with the same content.
-    pub alt_domain: Option<String>,
     /// Answers over UDP without EDNS hold at most this many records, and never more than 8.
     pub udp_answer_limit: usize,
     /// At most this many addresses for an A, AAAA or ANY question about a service, over UDP and TCP; 0: no limit.
@@ -62,8 +45,6 @@ pub struct Soa {
 impl Default for Options {
     fn default() -> Options {
         Options {
-            domain: "consul".to_owned(),
-            alt_domain: None,
             udp_answer_limit: 3,
             a_record_limit: 0,
             enable_truncate: false,
@@ -80,16 +61,6 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Names that cannot be a zone are an error.
-    pub(super) fn zones(&self) -> Result<(Name, Option<Name>), InvalidOption> {
-        let zone = |field, text: &str| {
-            let parsed = Name::parse(text).filter(|n| name::labels(n.wire()).all(|l| l.is_ascii()));
-            parsed.map(|n| n.folded()).ok_or_else(|| InvalidOption { field, value: text.to_owned() })
-        };
-        let alt = self.alt_domain.as_deref().filter(|d| !d.is_empty());
-        Ok((zone("domain", &self.domain)?, alt.map(|d| zone("alt_domain", d)).transpose()?))
-    }
-
     /// Time to live of answers about a service, seconds: its own, else that of the longest prefix, else `*`.
     pub(super) fn service_ttl(&self, service: &str) -> u32 {
         let mut best: Option<(usize, Duration)> = None;
@@ -130,14 +101,5 @@ mod tests {
         let found: Vec<u32> = ["db", "web", "Web-admin", "web-api"].map(|s| options.service_ttl(s)).into();
         assert_eq!(found, [1, 2, 3, 4]);
         assert_eq!(Options::default().service_ttl("web"), 0);
-    }
-
-    #[test]
-    fn zones_are_folded_and_checked() {
-        let options = Options { domain: "Consul.".into(), alt_domain: Some("x.y".into()), ..Options::default() };
-        let (zone, alt) = options.zones().unwrap();
-        assert_eq!((zone, alt), (Name::parse("consul").unwrap(), Name::parse("x.y")));
-        let error = Options { domain: "a..b".into(), ..Options::default() }.zones().unwrap_err();
-        assert_eq!(error.to_string(), "domain: \"a..b\" is no domain name");
     }
 }

@@ -6,6 +6,8 @@ use super::reverse::ReverseTree;
 use super::tcp::{self, Shared};
 use super::udp::{StateSource, Worker};
 use super::zone::{Identity, Zone};
+use crate::machine::State;
+use crate::service::Core;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -51,15 +53,24 @@ impl Bound {
         &self.addresses
     }
 
-    /// Serves until `stop` resolves, then ends all threads and connections. Needs a tokio runtime.
+    /// Serves until the server begins to stop, then ends all threads and connections. Needs a tokio runtime.
     ///
-    /// Fails at once if an option is invalid or a thread cannot be started.
-    pub async fn serve(
+    /// # Errors
+    /// At once if a domain or the data center is no name in DNS, or a thread cannot be started.
+    pub async fn serve(self, core: Core, options: Options) -> io::Result<()> {
+        let identity = Identity::of(core.facts());
+        let seed = core.clock().uuid().as_u64_pair().0;
+        let states = core.clone();
+        self.run(&identity, options, seed, move || states.local().state, core.drained()).await
+    }
+
+    /// The same with everything that a test wants to choose.
+    pub(super) async fn run(
         self,
         identity: &Identity,
         options: Options,
         seed: u64,
-        source: impl Fn() -> Arc<crate::machine::State> + Send + Sync + 'static,
+        source: impl Fn() -> Arc<State> + Send + Sync + 'static,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let (connections, idle) = (options.tcp_connections_max, options.tcp_idle);

@@ -21,11 +21,8 @@ impl Lookup<'_> {
             found.answers.swap(0, chosen);
             found.answers.truncate(1);
         }
-        let wanted = |record: &Record| match record.data.rtype() {
-            TYPE_CNAME => true,
-            kind @ (TYPE_A | TYPE_AAAA) => kind == question.qtype || !matches!(question.qtype, TYPE_A | TYPE_AAAA),
-            _ => false,
-        };
+        // Addresses of both kinds, as in Consul: who asks for one of them skips the other.
+        let wanted = |record: &Record| matches!(record.data.rtype(), TYPE_CNAME | TYPE_A | TYPE_AAAA);
         let records = found.answers.into_iter().flat_map(|g| g.records).filter(wanted);
         records
             .map(|record| match record.owner {

@@ -13,7 +13,7 @@ use super::answer::{Answer, Data, Dependency, Group, Record};
 use super::compose::Dice;
 use super::name::{self, Reverse};
 use super::reverse::ReverseTree;
-use super::types::{Rcode, TYPE_ANY, TYPE_AXFR, TYPE_NS, TYPE_SOA};
+use super::types::{Rcode, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_AXFR, TYPE_NS, TYPE_SOA, TYPE_SRV, TYPE_TXT};
 use super::zone::Zone;
 use crate::machine::State;
 use std::net::IpAddr;
@@ -46,7 +46,6 @@ struct Question<'q> {
 impl Question<'_> {
     /// Whether an address is of the type that is asked for. TXT gets addresses of services too, as in Consul.
     fn wants(&self, address: IpAddr) -> bool {
-        use super::types::{TYPE_A, TYPE_AAAA, TYPE_SRV, TYPE_TXT};
         match self.qtype {
             TYPE_A => address.is_ipv4(),
             TYPE_AAAA => address.is_ipv6(),
@@ -68,7 +67,7 @@ impl Lookup<'_> {
         match qtype {
             TYPE_SOA => self.start_of_authority(),
             TYPE_NS => self.name_servers(),
-            TYPE_AXFR => Answer { authoritative: false, ..Answer::new(Rcode::NotImp) },
+            TYPE_AXFR => Answer::new(Rcode::NotImp),
             _ => self.inside(head, Question { name, qtype, depth: ALIAS_DEPTH_MAX }),
         }
     }
@@ -81,26 +80,25 @@ impl Lookup<'_> {
             let Ok(label) = std::str::from_utf8(label) else { return self.unknown() };
             labels.push(label);
         }
-        let is_kind = |label: &&str| {
-            matches!(*label, "service" | "node" | "addr" | "query" | "connect" | "ingress") || label.starts_with('_')
+        let is_kind = |label: &&str| match *label {
+            "service" | "node" | "addr" | "query" | "connect" | "ingress" => true,
+            // `_web._tcp` without `service` after it means the same, for SRV only.
+            label => question.qtype == TYPE_SRV && label.starts_with('_'),
         };
         let Some(at) = labels.iter().rposition(is_kind) else { return self.unknown() };
-        // `_web._tcp` without `service` after it means the same.
-        let short = labels[at].starts_with('_');
-        let (parts, place) = (&labels[..at + usize::from(short)], &labels[at + 1..]);
+        let is_short = labels[at].starts_with('_');
+        let (parts, place) = (&labels[..at + usize::from(is_short)], &labels[at + 1..]);
         let here = match place {
             [] => true,
             [dc] | [dc, "dc"] => *dc == self.zone.datacenter,
-            _ => false,
+            _ => return self.unknown(),
         };
-        if !here || parts.is_empty() {
-            return self.unknown();
-        }
         match (labels[at], parts) {
-            ("node", parts) => self.node(&parts.join("."), question),
+            (_, []) => self.unknown(),
+            ("node", parts) => self.node(&parts.join("."), here, question),
             ("addr", [label]) => self.address(label),
-            ("service", parts) => self.named_service(parts, question),
-            (kind, parts) if kind.starts_with('_') => self.named_service(parts, question),
+            ("service", parts) if here => self.named_service(parts, question),
+            (_, parts) if here && is_short => self.named_service(parts, question),
             _ => self.unknown(),
         }
     }
@@ -118,13 +116,18 @@ impl Lookup<'_> {
         }
     }
 
-    /// `<hex>.addr`: the address, whatever is asked for.
+    /// `<hex>.addr`: the address, whatever type and data center are asked for.
     fn address(&mut self, label: &str) -> Answer {
         let mut answer = Answer::new(Rcode::NoError);
-        if let Some(address) = name::address_of_label(label.as_bytes()) {
-            answer.answers.push(Group::of(Record::of_question(self.zone.node_ttl, Data::Address(address))));
+        match (name::address_of_label(label.as_bytes()), label.len()) {
+            (Some(address), _) => {
+                answer.answers.push(Group::of(Record::of_question(self.zone.node_ttl, Data::Address(address))));
+                answer
+            }
+            // As long as an address, but none.
+            (None, 8 | 32) => self.unknown(),
+            (None, _) => answer,
         }
-        answer
     }
 
     /// A name below the reverse trees.

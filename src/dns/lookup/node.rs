@@ -11,10 +11,13 @@ use std::net::IpAddr;
 const BARE_PREFIX: &str = "rfc1035-";
 
 impl Lookup<'_> {
-    /// `<node>.node`.
-    pub(super) fn node(&mut self, name: &str, question: Question<'_>) -> Answer {
+    /// `<node>.node`; `here`: in the data center of this server.
+    pub(super) fn node(&mut self, name: &str, here: bool, question: Question<'_>) -> Answer {
         if !matches!(question.qtype, TYPE_A | TYPE_AAAA | TYPE_ANY | TYPE_TXT) {
             return Answer::new(Rcode::NoError);
+        }
+        if !here {
+            return self.unknown();
         }
         let depends = Dependency::node(self.state, name);
         let Some(node) = self.state.node(name) else { return Answer { depends: vec![depends], ..self.unknown() } };
@@ -46,12 +49,14 @@ impl Lookup<'_> {
         answer
     }
 
-    /// A node's metadata as additional records of its name.
-    pub(super) fn node_texts(&self, node: &NodeRecord, ttl: u32) -> Vec<Record> {
-        let Some(owner) = self.zone.node_name(&node.name).filter(|_| self.zone.options.node_meta_txt) else {
+    /// A node's metadata as additional records of its name, which may be what `target` leads to.
+    pub(super) fn node_texts(&self, node: &NodeRecord, target: &Name, ttl: u32) -> Vec<Record> {
+        if !self.zone.options.node_meta_txt || node.meta.as_ref().is_none_or(|m| m.is_empty()) {
             return Vec::new();
-        };
-        texts(node).map(|text| Record { owner: Owner::Named(owner.clone()), ttl, data: Data::Txt(text) }).collect()
+        }
+        let Some(name) = self.zone.node_name(&node.name) else { return Vec::new() };
+        let owner = if name == *target { Owner::Target } else { Owner::Named(name) };
+        texts(node).map(|text| Record { owner: owner.clone(), ttl, data: Data::Txt(text) }).collect()
     }
 }
 
