@@ -14,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let public = protox::compile(&files, ["proto"])?;
     std::fs::write(out.join("lictor.v1.fds"), public.encode_to_vec())?;
     files.push("proto/lictor/internal/v1/record.proto".into());
+    files.push("proto/lictor/internal/v1/raft.proto".into());
     let all = protox::compile(&files, ["proto"])?;
     tonic_prost_build::configure()
         .bytes(".lictor")

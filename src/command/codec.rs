@@ -2,8 +2,9 @@
 //! written and read. Records and replies start with a format version byte, because they also travel between servers of
 //! different releases; rows have none, because the file that holds them has a format version.
 //!
-//! Nothing here may panic or allocate more than a small multiple of the input, whatever the bytes are. Checksums are the
-//! business of the store; limits of the model are the business of the edges.
+//! Nothing here may panic, believe a claimed length, or nest deeper than the protobuf limit of 100, whatever the bytes
+//! are; memory grows only with bytes that are there. Checksums are the business of the store; limits of the model are
+//! the business of the edges.
 
 use super::{Record, Reply, convert};
 use crate::model::{Check, Instance, KvEntry, Lock, NodeRecord, Session, Tombstone};
@@ -122,3 +123,8 @@ rows! {
     encode_session decode_session Session;
     encode_lock decode_lock Lock;
 }
+
+#[cfg(test)]
+mod golden;
+#[cfg(test)]
+mod tests;
