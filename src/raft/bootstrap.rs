@@ -96,7 +96,8 @@ async fn take_the_lead(raft: &Raft, id: u64, node: Node) -> Result<(), StartErro
 fn check_no_gap(log: &LogStore, checkpoint: Option<u64>) -> Result<(), StartError> {
     match log.purged() {
         Some(purged) if checkpoint.is_none_or(|index| index < purged.index) => {
-            let held = checkpoint.map_or("there is no checkpoint".into(), |i| format!("the checkpoint holds it up to {i}"));
+            let held =
+                checkpoint.map_or("there is no checkpoint".into(), |i| format!("the checkpoint holds it up to {i}"));
             Err(StartError::Incomplete(format!("the raft log starts after {}, but {held}", purged.index)))
         }
         _ => Ok(()),

@@ -34,6 +34,15 @@ pub enum Barrier {
     Local,
 }
 
+/// Whether this server leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// It does.
+    pub leads: bool,
+    /// Raft term.
+    pub term: u64,
+}
+
 /// Replication as the rest of the server uses it. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
@@ -73,8 +82,7 @@ impl Handle {
         let status = watch::Sender::new(status::current(&raft, uuid::Uuid::from_bytes(identity.cluster)));
         let stamped_ms = AtomicU64::new(published.state.load().time_ms());
         let server = raft.server_metrics();
-        let inner =
-            Inner { raft, published, server, status, identity, clock, stamped_ms, fatal, log, checkpoint };
+        let inner = Inner { raft, published, server, status, identity, clock, stamped_ms, fatal, log, checkpoint };
         let handle = Handle { inner: Arc::new(inner) };
         tokio::spawn(watch_server(Arc::downgrade(&handle.inner), handle.inner.server.clone()));
         handle
@@ -86,11 +94,7 @@ impl Handle {
     ///
     /// # Errors
     /// See [`ProposeError`]; a rejection by the state machine is not an error but a reply.
-    pub async fn propose(
-        &self,
-        request_id: Option<RequestId>,
-        command: Command,
-    ) -> Result<(u64, Reply), ProposeError> {
+    pub async fn propose(&self, request_id: Option<RequestId>, command: Command) -> Result<(u64, Reply), ProposeError> {
         let inner = &*self.inner;
         let record = Record { time_ms: inner.stamp(), request_id, command };
         let proposal = Proposal::new(record);
@@ -138,6 +142,19 @@ impl Handle {
             Err(RaftError::APIError(_)) => Err(ProposeError::NoLeader { hint: None }),
             Err(RaftError::Fatal(fatal)) => Err(inner.explain(ProposeError::from_fatal(&fatal))),
         }
+    }
+
+    /// Whether this server leads, and in which term: cheap enough for every request.
+    pub fn leadership(&self) -> Leadership {
+        let status = self.inner.status.borrow();
+        Leadership { leads: status.leads(), term: status.term }
+    }
+
+    /// Waits until the published state has this revision.
+    pub async fn applied(&self, revision: u64) {
+        let mut applied = self.inner.published.applied.subscribe();
+        // The sender lives as long as `self`, so this ends by the value only.
+        let _ = applied.wait_for(|applied| *applied >= revision).await;
     }
 
     /// What this server knows of the cluster now.

@@ -44,11 +44,6 @@ impl LogStore {
         Ok(LogStore { log, shared: Arc::new(Mutex::new(shared)) })
     }
 
-    /// Last entry of the log.
-    pub(super) fn last(&self) -> Option<LogId> {
-        self.shared().cache.last
-    }
-
     /// Last purged entry.
     pub(super) fn purged(&self) -> Option<LogId> {
         self.shared().cache.purged

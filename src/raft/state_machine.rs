@@ -18,6 +18,7 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, Raf
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use tokio::sync::watch;
 
 /// Entries after which a long batch is published in part, so that replaying a long log needs little memory.
 const BATCH: usize = 1024;
@@ -29,6 +30,8 @@ pub(super) struct Published {
     pub(super) state: ArcSwap<State>,
     /// Term of the last applied entry.
     pub(super) applied_term: AtomicU64,
+    /// Revision of that state.
+    pub(super) applied: watch::Sender<u64>,
 }
 
 /// The state machine as openraft sees it.
@@ -77,8 +80,11 @@ impl StateMachine {
         let published = Arc::new(Published {
             state: ArcSwap::new(state.clone()),
             applied_term: AtomicU64::new(applied.map_or(0, |id| id.leader_id.term)),
+            applied: watch::Sender::new(loaded.state.revision()),
         });
-        hub.reset(state);
+        // Older events may have been trimmed: a token from before the first one is refused.
+        let floor = loaded.events.first().map_or(state.revision(), |e| e.revision.saturating_sub(1));
+        hub.restore(floor, loaded.events);
         let machine = StateMachine {
             state: loaded.state,
             applied,
@@ -125,7 +131,8 @@ impl StateMachine {
         let state = Arc::new(self.state.clone());
         self.published.state.store(state.clone());
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
-        self.hub.publish(state.clone(), batch.changes.clone());
+        self.published.applied.send_replace(state.revision());
+        self.hub.publish(&batch.changes);
         let position = Position {
             index: applied.index,
             applied: codec::encode_log_id(&applied),
@@ -169,8 +176,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
-        let (state, position) = self.checkpoint.install(image).await?;
-        let (applied, membership) = decode_position(&position)?;
+        let Loaded { state, position, .. } = self.checkpoint.install(image).await?;
+        let (applied, membership) = decode_position(&position.unwrap_or_default())?;
         if meta.last_log_id != Some(applied) {
             return Err(io::Error::new(
                 io::ErrorKind::InvalidData,
@@ -184,7 +191,8 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         let state = Arc::new(self.state.clone());
         self.published.state.store(state.clone());
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
-        self.hub.reset(state);
+        self.published.applied.send_replace(state.revision());
+        self.hub.reset(&state);
         self.log.note_applied(applied.index);
         Ok(())
     }

@@ -117,7 +117,7 @@ async fn a_full_disk_stops_the_server_with_the_mend() {
     for (fault, mend) in [(Fault::NoSpace, "free space on that disk"), (Fault::SyncFails, "check the disk")] {
         let disk = Disk::new(3);
         let handle = started(&Medium::Simulated(disk.clone())).await;
-        handle.propose(None, put("before", "1")).await.expect("is accepted");
+        handle.propose(None, put("before", "1")).await.expect("is accepted").1.expect("is done");
         disk.plan(0, fault);
         let error = handle.propose(None, put("after", "1")).await.expect_err("is not acknowledged");
         let ProposeError::Fatal(message) = error else { panic!("{fault:?}: {error:?}") };

@@ -37,7 +37,7 @@ pub struct Node {
 
 /// A record on its way through the log: decoded for applying, encoded for disk and peers, each made once.
 #[derive(Clone)]
-pub struct Proposal {
+pub(super) struct Proposal {
     inner: Arc<(Record, Bytes)>,
 }
 

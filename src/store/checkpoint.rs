@@ -6,7 +6,7 @@ use super::medium::spawn_thread;
 use super::mirror::Mirror;
 use super::tables::{self, META_POSITION};
 use super::{Fatal, Image, Medium, StoreError, import};
-use crate::machine::{Change, State};
+use crate::machine::{Change, Event, State};
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
@@ -44,11 +44,7 @@ impl Position {
         let (index, rest) = bytes.split_first_chunk::<8>()?;
         let (length, rest) = rest.split_first_chunk::<4>()?;
         let (applied, membership) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
-        Some(Position {
-            index: u64::from_le_bytes(*index),
-            applied: applied.to_vec(),
-            membership: membership.to_vec(),
-        })
+        Some(Position { index: u64::from_le_bytes(*index), applied: applied.to_vec(), membership: membership.to_vec() })
     }
 }
 
@@ -63,11 +59,13 @@ pub struct Delta {
     pub changes: Vec<Change>,
 }
 
-/// What the checkpoint held when it was opened.
+/// What a checkpoint holds.
 #[derive(Debug)]
 pub struct Loaded {
     /// The state.
     pub state: State,
+    /// What happened lately, in order, for watchers that resume.
+    pub events: Vec<Event>,
     /// Up to where it holds the log; `None` in a new file.
     pub position: Option<Position>,
 }
@@ -109,7 +107,7 @@ pub(super) struct Inbox {
 #[derive(Debug)]
 pub(super) struct Install {
     pub(super) image: Image,
-    pub(super) done: oneshot::Sender<Result<(State, Position), StoreError>>,
+    pub(super) done: oneshot::Sender<Result<Loaded, StoreError>>,
 }
 
 impl Shared {
@@ -190,7 +188,7 @@ impl Checkpoint {
     ///
     /// # Errors
     /// The snapshot is damaged, newer, or of another cluster: nothing has changed then. Or the disk failed.
-    pub async fn install(&self, image: Image) -> Result<(State, Position), StoreError> {
+    pub async fn install(&self, image: Image) -> Result<Loaded, StoreError> {
         let (done, installed) = oneshot::channel();
         let gone = |_| StoreError::Snapshot(super::SnapshotError::Io(closed()));
         self.request(|inbox| inbox.install = Some(Install { image, done })).map_err(gone)?;

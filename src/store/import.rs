@@ -6,7 +6,6 @@ use super::snapshot::Reader;
 use super::tables::{self, INSTALL_FILE, META_CLUSTER, META_POSITION, ROWS, STATE_FILE};
 use super::{Image, Medium, SnapshotError, StoreError};
 use crate::machine::rows;
-use crate::machine::State;
 use redb::{Database, ReadableDatabase, TableError};
 use std::io::Read;
 
@@ -15,9 +14,7 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
     let fail = |e: redb::Error| StoreError::io(file, "load the checkpoint", e);
     let position = match tables::read_meta(database, file, META_POSITION)? {
         None => None,
-        Some(bytes) => {
-            Some(Position::decode(&bytes).ok_or_else(|| StoreError::corrupt(file, "bad position row"))?)
-        }
+        Some(bytes) => Some(Position::decode(&bytes).ok_or_else(|| StoreError::corrupt(file, "bad position row"))?),
     };
     let mut loader = rows::Loader::new();
     let mut history = History::default();
@@ -27,7 +24,8 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
             for row in table.range::<&[u8]>(..).map_err(|e| fail(e.into()))? {
                 let (key, value) = row.map_err(|e| fail(e.into()))?;
                 let (key, value) = (key.value(), value.value());
-                let (number, rest) = key.split_first().ok_or_else(|| StoreError::corrupt(file, "a row without a table"))?;
+                let (number, rest) =
+                    key.split_first().ok_or_else(|| StoreError::corrupt(file, "a row without a table"))?;
                 loader.push(*number, rest, value).map_err(|e| StoreError::corrupt(file, e.to_string()))?;
                 history.note(key, value);
             }
@@ -35,15 +33,14 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
         Err(TableError::TableDoesNotExist(_)) => {}
         Err(e) => return Err(fail(e.into())),
     }
-    let state = loader.finish().map_err(|e| StoreError::corrupt(file, e.to_string()))?;
-    Ok((Loaded { state, position }, history))
+    let rows::Loaded { state, history: events } = loader.finish();
+    Ok((Loaded { state, events, position }, history))
 }
 
 /// A snapshot that has taken the place of the checkpoint.
 pub(super) struct Installed {
     pub(super) database: Database,
-    pub(super) state: State,
-    pub(super) position: Position,
+    pub(super) loaded: Loaded,
     pub(super) history: History,
 }
 
@@ -77,7 +74,7 @@ fn build(medium: &Medium, image: Image, cluster: &[u8; 16]) -> Result<Installed,
     // Durable, and with it all the frames before it.
     tables::write_meta(&database, &file, META_POSITION, &position.encode())?;
     let (loaded, history) = load(&database, &file)?;
-    Ok(Installed { database, state: loaded.state, position, history })
+    Ok(Installed { database, loaded, history })
 }
 
 /// Writes the rows of one frame in one transaction.

@@ -65,7 +65,8 @@ impl Log {
         let meta = |key| tables::read_meta(&database, &file, key);
         let mark = |key| {
             let bytes = meta(key)?;
-            let decode = |b: Vec<u8>| Marked::decode(&b).ok_or_else(|| StoreError::corrupt(&file, format!("bad {key} row")));
+            let decode =
+                |b: Vec<u8>| Marked::decode(&b).ok_or_else(|| StoreError::corrupt(&file, format!("bad {key} row")));
             bytes.map(decode).transpose()
         };
         let identity = meta(tables::META_IDENTITY)?

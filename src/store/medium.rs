@@ -53,9 +53,7 @@ impl Medium {
                 sync_directory(dir).map_err(|e| fail(e.into()))?;
                 Ok(database)
             }
-            Medium::Memory => {
-                builder.create_with_backend(InMemoryBackend::new()).map_err(|e| fail(e.into()))
-            }
+            Medium::Memory => builder.create_with_backend(InMemoryBackend::new()).map_err(|e| fail(e.into())),
             Medium::Simulated(disk) => {
                 let backend = disk.open(name).map_err(|e| fail(e.into()))?;
                 builder.create_with_backend(backend).map_err(|e| fail(e.into()))
@@ -66,9 +64,7 @@ impl Medium {
     /// Puts the file `from` durably in the place of `to`. Open handles follow the file, not the name.
     pub(super) fn replace(&self, from: &str, to: &str) -> Result<(), StoreError> {
         let done = match self {
-            Medium::Directory(dir) => {
-                std::fs::rename(dir.join(from), dir.join(to)).and_then(|()| sync_directory(dir))
-            }
+            Medium::Directory(dir) => std::fs::rename(dir.join(from), dir.join(to)).and_then(|()| sync_directory(dir)),
             Medium::Memory => Ok(()),
             Medium::Simulated(disk) => disk.rename(from, to),
         };

@@ -17,7 +17,7 @@ use tokio::sync::oneshot;
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The history of changes that is kept so that watchers can resume after a restart, in rows and bytes.
 const HISTORY_ROWS: u64 = 65_536;
-const HISTORY_BYTES: u64 = 64 << 20;
+const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
 /// Rows of history that one checkpoint removes at most.
 const TRIM_SLICE: u64 = 16_384;
 
@@ -31,7 +31,7 @@ pub(super) struct History {
 impl History {
     /// Counts a row, if it is one of history. `key` starts with the number of its table.
     pub(super) fn note(&mut self, key: &[u8], value: &[u8]) {
-        if key.first() == Some(&rows::CHANGES) {
+        if key.first() == Some(&rows::HISTORY) {
             self.rows += 1;
             self.bytes += (key.len() + value.len()) as u64;
         }
@@ -171,8 +171,8 @@ impl Mirror {
                 *shared = Arc::downgrade(&self.database);
                 drop(shared);
                 self.history = installed.history;
-                self.shared.durable.send_replace(Some(installed.position.index));
-                Ok((installed.state, installed.position))
+                self.shared.durable.send_replace(installed.loaded.position.as_ref().map(|p| p.index));
+                Ok(installed.loaded)
             }
             Err(e) => Err(e),
         };
@@ -207,14 +207,14 @@ fn last_of_each_key(ops: Vec<RowOp>) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
 
 /// Removes the oldest history.
 fn trim(table: &mut Table<'_, &[u8], &[u8]>, history: &mut History) -> Result<(), redb::Error> {
-    let start = [rows::CHANGES];
+    let start = [rows::HISTORY];
     let mut left = *history;
     let mut removed = 0;
     let mut last = None;
     for row in table.range(start.as_slice()..)? {
         let (key, value) = row?;
         let key = key.value();
-        if key.first() != Some(&rows::CHANGES) || !left.too_much() || removed >= TRIM_SLICE {
+        if key.first() != Some(&rows::HISTORY) || !left.too_much() || removed >= TRIM_SLICE {
             break;
         }
         left.rows = left.rows.saturating_sub(1);

@@ -26,6 +26,12 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+impl std::fmt::Debug for Hub {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Hub").field("topics", &self.topic_count()).finish_non_exhaustive()
+    }
+}
+
 impl Default for Hub {
     fn default() -> Self {
         Hub::new()
