@@ -1,8 +1,8 @@
 //! The only reader of wall time and randomness. Everything else is told the time, so that a seeded simulation can
 //! replay it.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time and randomness.

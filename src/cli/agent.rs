@@ -1,8 +1,8 @@
 //! `agent`: the only command that is not a client. Checks the configuration, starts the log, and runs the node.
 
 use super::console::{Console, Exit};
-use super::tree::Flags;
 use super::log;
+use super::tree::Flags;
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config};
 use clap::ArgMatches;

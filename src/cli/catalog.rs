@@ -67,7 +67,9 @@ fn no_arguments(flags: &ArgMatches) -> Result<(), Exit> {
 /// `key=value` pairs as the API takes them, `key:value`.
 fn node_meta(flags: &ArgMatches) -> Query<'static> {
     let pairs = flags.all("node-meta").into_iter();
-    pairs.map(|pair| ("node-meta", pair.split_once('=').map_or_else(|| format!("{pair}:"), |(k, v)| format!("{k}:{v}")))).collect()
+    pairs
+        .map(|pair| ("node-meta", pair.split_once('=').map_or_else(|| format!("{pair}:"), |(k, v)| format!("{k}:{v}"))))
+        .collect()
 }
 
 pub(super) async fn datacenters(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {

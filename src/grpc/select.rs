@@ -78,7 +78,7 @@ impl Selector {
     /// What to wait on for a change of the selected set.
     pub(super) fn topics(&self) -> Vec<Topic> {
         match &self.which {
-            Which::Service(key) => vec![Topic::Service(key.clone())],
+            Which::Service(key) => vec![Topic::service(key)],
             Which::Prefix { .. } => vec![Topic::Services, Topic::Checks, Topic::Nodes],
         }
     }

@@ -7,6 +7,7 @@ use crate::command::Rejection;
 use crate::model::names::Invalid;
 use crate::proto::v1::ErrorReason;
 use crate::service::Error;
+use std::collections::HashMap;
 use std::time::Duration;
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
@@ -52,8 +53,8 @@ pub(super) fn status(error: Error) -> Status {
     if let Error::Internal(cause) = &error {
         tracing::error!(cause, "request failed");
     }
-    let metadata = verdict.metadata.map(|(k, v)| (k.to_owned(), v));
-    let mut details = ErrorDetails::with_error_info(verdict.reason.as_str_name(), DOMAIN, metadata.into_iter().collect());
+    let metadata: HashMap<String, String> = verdict.metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
+    let mut details = ErrorDetails::with_error_info(verdict.reason.as_str_name(), DOMAIN, metadata);
     if let Some(after) = verdict.retry {
         details.set_retry_info(Some(after));
     }
@@ -81,9 +82,7 @@ fn verdict(error: &Error) -> Verdict {
         Error::Compacted { compact_revision } => {
             Verdict::new(Code::OutOfRange, Reason::Compacted).with("compact_revision", compact_revision)
         }
-        Error::SlowConsumer => {
-            Verdict::new(Code::ResourceExhausted, Reason::SlowConsumer).retry(RETRY_ELSEWHERE)
-        }
+        Error::SlowConsumer => Verdict::new(Code::ResourceExhausted, Reason::SlowConsumer).retry(RETRY_ELSEWHERE),
         Error::Overloaded(_) => Verdict::new(Code::ResourceExhausted, Reason::RateLimited).retry(RETRY_CROWDED),
         Error::Internal(_) => Verdict::new(Code::Internal, Reason::Internal),
     }
@@ -103,9 +102,7 @@ fn rejected(rejection: &Rejection) -> Verdict {
             Verdict::new(Code::AlreadyExists, Reason::InstanceOwned).with("service", service)
         }
         Rejection::InstanceNotFound(_) => Verdict::new(Code::NotFound, Reason::InstanceNotFound),
-        Rejection::LockNotHeld(name) => {
-            Verdict::new(Code::FailedPrecondition, Reason::LockNotHeld).with("name", name)
-        }
+        Rejection::LockNotHeld(name) => Verdict::new(Code::FailedPrecondition, Reason::LockNotHeld).with("name", name),
         Rejection::PermitsDiffer { permits } => {
             Verdict::new(Code::FailedPrecondition, Reason::LockNotHeld).with("permits", permits)
         }

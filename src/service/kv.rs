@@ -21,11 +21,7 @@ pub struct PutDone {
 impl Core {
     /// Sets a key. A put that attaches the key to a session needs the session's proof; Consul's acquire and release
     /// know sessions by id alone.
-    pub async fn put(
-        &self,
-        request_id: Option<RequestId>,
-        put: Put,
-    ) -> Result<Written<PutDone>, Error> {
+    pub async fn put(&self, request_id: Option<RequestId>, put: Put) -> Result<Written<PutDone>, Error> {
         let expires = put.ttl_ms.is_some();
         let written = self.propose(request_id, Command::Put(put)).await?;
         if expires {
@@ -89,4 +85,3 @@ fn bytes_of(op: &Op) -> usize {
         Op::Delete(_) | Op::Get(_) | Op::Register(_) | Op::Deregister(_) => 0,
     }
 }
-

@@ -55,13 +55,7 @@ impl Core {
         let status = self.inner.raft.leadership();
         let leads = status.leads;
         let leader = if leads { self.inner.endpoint.clone() } else { None };
-        View {
-            state: self.inner.raft.state(),
-            staleness_ms: 0,
-            leader_known: leads,
-            term: status.term,
-            leader,
-        }
+        View { state: self.inner.raft.state(), staleness_ms: 0, leader_known: leads, term: status.term, leader }
     }
 
     /// A snapshot after the barrier asked for.

@@ -3,9 +3,7 @@
 use super::core::unexpected;
 use super::{Core, Error, Written};
 use crate::command::{CloseSession, Command, CreateSession, Outcome, Rejection};
-use crate::model::limits::{
-    SESSION_GRACE_MS_DEFAULT, SESSION_TTL_MS_DEFAULT, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN,
-};
+use crate::model::limits::{SESSION_GRACE_MS_DEFAULT, SESSION_TTL_MS_DEFAULT, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
 use crate::model::{Behavior, RequestId, Session, SessionId, Text};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;

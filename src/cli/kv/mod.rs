@@ -38,7 +38,8 @@ impl Pair {
     }
 
     fn decoded(&self) -> Result<Vec<u8>, Exit> {
-        decode(self.encoded()).map_err(|e| Exit::failed(format!("Error base 64 decoding value for key {}: {e}", self.key)))
+        decode(self.encoded())
+            .map_err(|e| Exit::failed(format!("Error base 64 decoding value for key {}: {e}", self.key)))
     }
 }
 

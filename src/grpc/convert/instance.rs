@@ -71,11 +71,7 @@ pub(in crate::grpc) fn instance(i: &pb::Instance, address_required: bool) -> Res
         names::name("tags", tag).map_err(|e| Invalid::new(format!("tags[{index}]"), e.reason))?;
     }
     instance.tags = i.tags.iter().map(|t| t.as_str().into()).collect();
-    names::pairs(
-        "metadata",
-        limits::META_PAIRS_MAX,
-        i.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())),
-    )?;
+    names::pairs("metadata", limits::META_PAIRS_MAX, i.metadata.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
     instance.meta = i.metadata.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect();
     instance.lifecycle = lifecycle(i.lifecycle)?.unwrap_or_default();
     let extra = extra(i)?;

@@ -92,16 +92,13 @@ pub(super) fn proof(session: &str, secret: &Bytes) -> Result<Proof, Invalid> {
     if session.is_empty() {
         return Err(Invalid::new("session_id", "must not be empty"));
     }
-    let session = uuid("session_id", session)?;
-    Ok(Proof { session, secret: self::secret(secret)? })
+    let id = uuid("session_id", session)?;
+    Ok(Proof { id, secret: self::secret(secret)? })
 }
 
-/// The secret of a session.
-pub(super) fn secret(secret: &Bytes) -> Result<[u8; 16], Invalid> {
-    match secret.len() {
-        0 => Err(Invalid::new("secret", "must not be empty")),
-        _ => secret[..].try_into().map_err(|_| Invalid::new("secret", "must be the 16 bytes that the session came with")),
-    }
+/// The secret of a session. One of another length is simply the wrong one.
+pub(super) fn secret(secret: &Bytes) -> Result<Vec<u8>, Invalid> {
+    if secret.is_empty() { Err(Invalid::new("secret", "must not be empty")) } else { Ok(secret.to_vec()) }
 }
 
 /// The name of a lock or election.

@@ -16,7 +16,10 @@ pub(in crate::grpc) fn instances(instances: &[pb::Instance]) -> Result<Vec<Insta
     for (index, i) in instances.iter().enumerate() {
         let i = instance::instance(i, true).within_item("instances", index)?;
         if let Some(first) = seen.insert(folded(&i.key()), index) {
-            return Err(Invalid::new(format!("instances[{index}].key"), format!("is the same as instances[{first}].key")));
+            return Err(Invalid::new(
+                format!("instances[{index}].key"),
+                format!("is the same as instances[{first}].key"),
+            ));
         }
         out.push(i);
     }
@@ -25,11 +28,7 @@ pub(in crate::grpc) fn instances(instances: &[pb::Instance]) -> Result<Vec<Insta
 
 /// The form of a key that is compared.
 pub(in crate::grpc) fn folded(key: &InstanceKey) -> InstanceKey {
-    InstanceKey {
-        service: key.service.folded(),
-        node: crate::model::fold(&key.node),
-        id: crate::model::fold(&key.id),
-    }
+    InstanceKey { service: key.service.folded(), node: crate::model::fold(&key.node), id: crate::model::fold(&key.id) }
 }
 
 /// 1-500 identities.

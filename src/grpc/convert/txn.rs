@@ -41,11 +41,7 @@ pub(in crate::grpc) fn txn(r: &pb::TxnRequest) -> Result<Asked, Invalid> {
     Ok(Asked { txn, previous: [success_previous, failure_previous], proofs })
 }
 
-fn branch(
-    name: &'static str,
-    ops: &[pb::TxnOp],
-    proofs: &mut Vec<Proof>,
-) -> Result<(Vec<Op>, Vec<bool>), Invalid> {
+fn branch(name: &'static str, ops: &[pb::TxnOp], proofs: &mut Vec<Proof>) -> Result<(Vec<Op>, Vec<bool>), Invalid> {
     count(name, ops.len(), 0, limits::TXN_OPS_MAX)?;
     let mut written = Written::default();
     let mut out = Vec::with_capacity(ops.len());
@@ -90,7 +86,7 @@ fn register(r: &pb::RegisterInstancesRequest, proofs: &mut Vec<Proof>) -> Result
         None
     } else {
         let proof = proof(&r.session_id, &r.secret)?;
-        let session = proof.session;
+        let session = proof.id;
         proofs.push(proof);
         Some(session)
     };
