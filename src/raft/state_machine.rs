@@ -35,7 +35,6 @@ pub(super) struct Published {
 }
 
 /// The state machine as openraft sees it.
-#[derive(Debug)]
 pub(super) struct StateMachine {
     state: State,
     applied: Option<LogId>,
@@ -76,15 +75,12 @@ impl StateMachine {
             }
             None => (None, StoredMembership::default()),
         };
-        let state = Arc::new(loaded.state.clone());
         let published = Arc::new(Published {
-            state: ArcSwap::new(state.clone()),
+            state: ArcSwap::from_pointee(loaded.state.clone()),
             applied_term: AtomicU64::new(applied.map_or(0, |id| id.leader_id.term)),
             applied: watch::Sender::new(loaded.state.revision()),
         });
-        // Older events may have been trimmed: a token from before the first one is refused.
-        let floor = loaded.events.first().map_or(state.revision(), |e| e.revision.saturating_sub(1));
-        hub.restore(floor, loaded.events);
+        hub.restore(loaded.floor, loaded.events);
         let machine = StateMachine {
             state: loaded.state,
             applied,
@@ -176,7 +172,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
     }
 
     async fn install_snapshot(&mut self, meta: &SnapshotMeta, image: Image) -> io::Result<()> {
-        let Loaded { state, position, .. } = self.checkpoint.install(image).await?;
+        let Loaded { state, position, events, floor } = self.checkpoint.install(image).await?;
         let (applied, membership) = decode_position(&position.unwrap_or_default())?;
         if meta.last_log_id != Some(applied) {
             return Err(io::Error::new(
@@ -188,11 +184,11 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.applied = Some(applied);
         self.encoded_membership = codec::encode_stored_membership(&membership);
         self.membership = membership;
-        let state = Arc::new(self.state.clone());
-        self.published.state.store(state.clone());
+        self.published.state.store(Arc::new(self.state.clone()));
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
-        self.published.applied.send_replace(state.revision());
-        self.hub.reset(&state);
+        self.published.applied.send_replace(applied.index);
+        self.hub.reset(&self.state);
+        self.hub.restore(floor, events);
         self.log.note_applied(applied.index);
         Ok(())
     }

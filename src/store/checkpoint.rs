@@ -4,7 +4,7 @@
 
 use super::medium::spawn_thread;
 use super::mirror::Mirror;
-use super::tables::{self, META_POSITION};
+use super::tables::{self, META_FLOOR, META_POSITION};
 use super::{Fatal, Image, Medium, StoreError, import};
 use crate::machine::{Change, Event, State};
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
@@ -66,6 +66,8 @@ pub struct Loaded {
     pub state: State,
     /// What happened lately, in order, for watchers that resume.
     pub events: Vec<Event>,
+    /// Index after which `events` is complete.
+    pub floor: u64,
     /// Up to where it holds the log; `None` in a new file.
     pub position: Option<Position>,
 }
@@ -130,8 +132,7 @@ impl Checkpoint {
     pub fn open(medium: &Medium, cluster: [u8; 16], fatal: Fatal) -> Result<(Checkpoint, Loaded), StoreError> {
         medium.remove(tables::INSTALL_FILE)?;
         let file = medium.describe(tables::STATE_FILE);
-        let database = medium.open(tables::STATE_FILE, CACHE)?;
-        tables::check_format(&database, &file)?;
+        let database = tables::open(medium, tables::STATE_FILE, CACHE)?;
         match tables::read_meta(&database, &file, tables::META_CLUSTER)? {
             None => tables::write_meta(&database, &file, tables::META_CLUSTER, &cluster)?,
             Some(found) if found == cluster => {}
@@ -210,15 +211,18 @@ impl Checkpoint {
         let database = database.ok_or_else(closed)?;
         let fail = |e: redb::Error| StoreError::io(&self.shared.file, "read the checkpoint", e);
         let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
-        let position = match transaction.open_table(tables::META) {
-            Ok(table) => table.get(META_POSITION).map_err(|e| fail(e.into()))?.map(|p| Position::decode(p.value())),
-            Err(TableError::TableDoesNotExist(_)) => None,
+        let (position, floor) = match transaction.open_table(tables::META) {
+            Ok(table) => {
+                let row = |key| table.get(key).map_err(|e| fail(e.into()));
+                (row(META_POSITION)?.map(|p| Position::decode(p.value())), tables::floor(row(META_FLOOR)?))
+            }
+            Err(TableError::TableDoesNotExist(_)) => (None, 0),
             Err(e) => return Err(fail(e.into()).into()),
         };
         match position {
             None => Ok(None),
             Some(None) => Err(StoreError::corrupt(&self.shared.file, "bad position row").into()),
-            Some(Some(position)) => Ok(Some(View { transaction, position, cluster: self.shared.cluster })),
+            Some(Some(position)) => Ok(Some(View { transaction, position, floor, cluster: self.shared.cluster })),
         }
     }
 
@@ -258,6 +262,7 @@ fn closed() -> io::Error {
 pub struct View {
     transaction: ReadTransaction,
     position: Position,
+    floor: u64,
     cluster: [u8; 16],
 }
 
@@ -271,6 +276,10 @@ impl View {
     /// Up to where it holds the log.
     pub fn position(&self) -> &Position {
         &self.position
+    }
+
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
     }
 
     pub(super) fn cluster(&self) -> &[u8; 16] {

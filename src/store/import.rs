@@ -3,7 +3,7 @@
 use super::checkpoint::{CACHE, Loaded, Position};
 use super::mirror::History;
 use super::snapshot::Reader;
-use super::tables::{self, INSTALL_FILE, META_CLUSTER, META_POSITION, ROWS, STATE_FILE};
+use super::tables::{self, INSTALL_FILE, META_CLUSTER, META_FLOOR, META_POSITION, ROWS, STATE_FILE};
 use super::{Image, Medium, SnapshotError, StoreError};
 use crate::machine::rows;
 use redb::{Database, ReadableDatabase, TableError};
@@ -34,7 +34,9 @@ pub(super) fn load(database: &Database, file: &str) -> Result<(Loaded, History),
         Err(e) => return Err(fail(e.into())),
     }
     let rows::Loaded { state, history: events } = loader.finish();
-    Ok((Loaded { state, events, position }, history))
+    let floor = tables::read_meta(database, file, META_FLOOR)?.unwrap_or_default();
+    let floor = floor.try_into().map_or(0, u64::from_le_bytes);
+    Ok((Loaded { state, events, floor, position }, history))
 }
 
 /// A snapshot that has taken the place of the checkpoint.
@@ -68,6 +70,7 @@ fn build(medium: &Medium, image: Image, cluster: &[u8; 16]) -> Result<Installed,
     let database = medium.open(INSTALL_FILE, CACHE)?;
     tables::check_format(&database, &file)?;
     tables::write_meta(&database, &file, META_CLUSTER, cluster)?;
+    tables::write_meta(&database, &file, META_FLOOR, &header.history_floor.to_le_bytes())?;
     while write_frame(&database, &file, &mut reader)?.is_some() {}
     let position =
         Position { index: header.index, applied: header.applied.to_vec(), membership: header.membership.to_vec() };

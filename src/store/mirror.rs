@@ -3,7 +3,7 @@
 //! of the next write.
 
 use super::checkpoint::{Inbox, Install, PENDING_TARGET, Position, Shared};
-use super::tables::{META, META_POSITION, ROWS};
+use super::tables::{META, META_FLOOR, META_POSITION, ROWS};
 use super::{Fatal, Medium, StoreError, import};
 use crate::machine::rows::{self, RowOp};
 use crate::machine::{Change, State};
@@ -15,9 +15,10 @@ use tokio::sync::oneshot;
 
 /// How old the checkpoint may get.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// The history of changes that is kept so that watchers can resume after a restart, in rows and bytes.
+/// The history of changes that is kept so that watchers can resume after a restart, in rows and bytes: what the watch hub
+/// keeps in memory at most. A row holds the events of one checkpoint.
 const HISTORY_ROWS: u64 = 65_536;
-const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 64 << 20 };
+const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 /// Rows of history that one checkpoint removes at most.
 const TRIM_SLICE: u64 = 16_384;
 
@@ -151,10 +152,12 @@ impl Mirror {
                     None => drop(table.remove(key.as_slice())?),
                 }
             }
+            let mut meta = transaction.open_table(META)?;
             if history.too_much() {
-                trim(&mut table, &mut history)?;
+                let floor = trim(&mut table, &mut history)?.unwrap_or(position.index);
+                meta.insert(META_FLOOR, floor.to_le_bytes().as_slice())?;
             }
-            transaction.open_table(META)?.insert(META_POSITION, position.encode().as_slice())?;
+            meta.insert(META_POSITION, position.encode().as_slice())?;
         }
         transaction.commit()?;
         self.history = history;
@@ -205,26 +208,26 @@ fn last_of_each_key(ops: Vec<RowOp>) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
     rows
 }
 
-/// Removes the oldest history.
-fn trim(table: &mut Table<'_, &[u8], &[u8]>, history: &mut History) -> Result<(), redb::Error> {
+/// Removes the oldest history; returns the index after which it is complete, unless none is left.
+fn trim(table: &mut Table<'_, &[u8], &[u8]>, history: &mut History) -> Result<Option<u64>, redb::Error> {
     let start = [rows::HISTORY];
+    let end = [rows::HISTORY + 1];
     let mut left = *history;
-    let mut removed = 0;
-    let mut last = None;
-    for row in table.range(start.as_slice()..)? {
+    let mut kept = None;
+    for row in table.range(start.as_slice()..end.as_slice())? {
         let (key, value) = row?;
         let key = key.value();
-        if key.first() != Some(&rows::HISTORY) || !left.too_much() || removed >= TRIM_SLICE {
+        if !left.too_much() || history.rows - left.rows >= TRIM_SLICE {
+            kept = Some(key.to_vec());
             break;
         }
         left.rows = left.rows.saturating_sub(1);
         left.bytes = left.bytes.saturating_sub((key.len() + value.value().len()) as u64);
-        removed += 1;
-        last = Some(key.to_vec());
     }
-    if let Some(last) = last {
-        table.retain_in(start.as_slice()..=last.as_slice(), |_, _| false)?;
-    }
+    let until = kept.as_deref().unwrap_or(&end);
+    table.retain_in(start.as_slice()..until, |_, _| false)?;
     *history = left;
-    Ok(())
+    // The key of a row of history is the revision of its first event.
+    let first = kept.and_then(|key| Some(u64::from_be_bytes(key.get(1..)?.try_into().ok()?)));
+    Ok(first.map(|first| first.saturating_sub(1)))
 }

@@ -91,6 +91,7 @@ impl Export {
             index,
             applied: applied.into(),
             membership: membership.into(),
+            history_floor: view.floor(),
         };
         let rows = view.rows().map_err(io::Error::other)?;
         let totals = SnapshotTrailer::default();

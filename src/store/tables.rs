@@ -5,9 +5,9 @@
 //! | `raft.redb` | `log` | index | an encoded log entry |
 //! | `raft.redb` | `meta` | `format` `identity` `vote` `committed` `purged` | see the constants |
 //! | `state.redb` | `rows` | table number (1 byte), then the row's key | the row's value |
-//! | `state.redb` | `meta` | `format` `cluster` `position` | see the constants |
+//! | `state.redb` | `meta` | `format` `cluster` `history_floor` `position` | see the constants |
 
-use super::StoreError;
+use super::{Medium, StoreError};
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 /// File of the raft log.
@@ -36,6 +36,8 @@ pub(super) const META_COMMITTED: &str = "committed";
 pub(super) const META_PURGED: &str = "purged";
 /// Cluster id, 16 bytes.
 pub(super) const META_CLUSTER: &str = "cluster";
+/// u64 little endian: the history is complete after this index. Absent: it was never trimmed.
+pub(super) const META_FLOOR: &str = "history_floor";
 /// [`super::Position`]: what the checkpoint holds.
 pub(super) const META_POSITION: &str = "position";
 
@@ -78,6 +80,27 @@ impl Marked {
         let (index, log_id) = bytes.split_at_checked(8)?;
         Some(Marked { index: u64::from_le_bytes(index.try_into().ok()?), log_id: log_id.to_vec() })
     }
+}
+
+/// The value of [`META_FLOOR`].
+pub(super) fn floor(row: Option<redb::AccessGuard<'_, &'static [u8]>>) -> u64 {
+    row.and_then(|bytes| bytes.value().try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// Opens a database file of this store. A new one gets its name only when it is whole: a crash half way through its
+/// creation would leave a file that nothing can open.
+pub(super) fn open(medium: &Medium, name: &str, cache: usize) -> Result<Database, StoreError> {
+    let new = format!("{name}.new");
+    medium.remove(&new)?;
+    if medium.exists(name) {
+        let database = medium.open(name, cache)?;
+        check_format(&database, &medium.describe(name))?;
+        return Ok(database);
+    }
+    let database = medium.open(&new, cache)?;
+    check_format(&database, &medium.describe(&new))?;
+    medium.replace(&new, name)?;
+    Ok(database)
 }
 
 /// Writes the format row into a new file; refuses a file of a newer format.

@@ -27,6 +27,7 @@ async fn a_flush_makes_everything_before_it_durable() {
     assert_eq!(Some(position), loaded.position);
     assert_eq!(contents(&state), contents(&loaded.state));
     assert_eq!(state.meta(), loaded.state.meta());
+    assert_eq!(0, loaded.floor);
     assert_eq!(vec![1, 2, 3], loaded.events.iter().map(|e| e.revision).collect::<Vec<_>>());
 }
 
@@ -102,6 +103,7 @@ async fn the_history_is_trimmed_to_its_limit() {
     let revisions: Vec<_> = loaded.events.iter().map(|e| e.revision).collect();
     assert!(revisions.len() < 30 && revisions.last() == Some(&30), "{revisions:?}");
     assert!(revisions.is_sorted());
+    assert_eq!(revisions[0] - 1, loaded.floor);
 }
 
 #[tokio::test]
