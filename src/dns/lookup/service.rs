@@ -144,7 +144,8 @@ impl Lookup<'_> {
             None => self.follow(&target, question, ttl, answer),
         };
         if let Some(node) = shown.node {
-            extras.extend(self.node_texts(&node.record, &target, ttl));
+            // Behind an alias the last target is another name.
+            extras.extend(self.node_texts(&node.record, address.map(|_| &target), ttl));
         }
         let data = Data::Srv { weight: weight(shown), port, target };
         groups.direct.push(Group { records: vec![Record::of_question(ttl, data)], extras });
