@@ -99,18 +99,16 @@ impl Lookup<'_> {
         answer: &mut Answer,
     ) {
         match place(shown, question) {
-            Some(Place::Own(address) | Place::Node(address)) => {
-                if question.wants(address) && groups.addresses.insert(address) {
-                    groups.direct.push(Group::of(Record::of_question(ttl, Data::Address(address))));
-                }
+            Some(Place::Own(address) | Place::Node(address))
+                if question.wants(address) && groups.addresses.insert(address) =>
+            {
+                groups.direct.push(Group::of(Record::of_question(ttl, Data::Address(address))));
             }
-            Some(Place::Host(name)) => {
-                if groups.names.insert((name.folded(), 0)) {
-                    let records = self.alias(name, question, ttl, answer);
-                    groups.aliases.push(Group { records, extras: Vec::new() });
-                }
+            Some(Place::Host(name)) if groups.names.insert((name.folded(), 0)) => {
+                let records = self.alias(name, question, ttl, answer);
+                groups.aliases.push(Group { records, extras: Vec::new() });
             }
-            None => {}
+            _ => {}
         }
     }
 
