@@ -17,8 +17,19 @@ use tokio::net::{TcpStream, UnixStream};
 const BODY_BYTES_MAX: usize = 1024 * 1024 * 1024;
 /// What Go leaves as it is in the path of a URL.
 const PATH: &AsciiSet = &NON_ALPHANUMERIC
-    .remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/').remove(b'$').remove(b'&').remove(b'+')
-    .remove(b',').remove(b':').remove(b';').remove(b'=').remove(b'@');
+    .remove(b'-')
+    .remove(b'_')
+    .remove(b'.')
+    .remove(b'~')
+    .remove(b'/')
+    .remove(b'$')
+    .remove(b'&')
+    .remove(b'+')
+    .remove(b',')
+    .remove(b':')
+    .remove(b';')
+    .remove(b'=')
+    .remove(b'@');
 /// What Go leaves as it is in a query.
 const QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 

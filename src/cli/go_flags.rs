@@ -44,9 +44,9 @@ pub(crate) fn rewrite(command: &Command, args: &[String]) -> Result<Parsed, Faul
             return Err(Fault::Syntax(arg.clone()));
         }
         let (name, value) = bare.split_once('=').map_or((bare, None), |(name, value)| (name, Some(value)));
-        let known = command.get_arguments().find(|a| {
-            a.get_long() == Some(name) || a.get_all_aliases().is_some_and(|aliases| aliases.contains(&name))
-        });
+        let known = command
+            .get_arguments()
+            .find(|a| a.get_long() == Some(name) || a.get_all_aliases().is_some_and(|aliases| aliases.contains(&name)));
         let value = match (known, value) {
             (None, _) if matches!(name, "h" | "help") => return Ok(Parsed::Help),
             (None, _) => return Err(Fault::Unknown(name.to_owned())),

@@ -51,7 +51,11 @@ impl Member {
 
     fn address(&self) -> String {
         // As Go joins host and port: an IPv6 address in brackets.
-        if self.addr.contains(':') { format!("[{}]:{}", self.addr, self.port) } else { format!("{}:{}", self.addr, self.port) }
+        if self.addr.contains(':') {
+            format!("[{}]:{}", self.addr, self.port)
+        } else {
+            format!("{}:{}", self.addr, self.port)
+        }
     }
 
     fn row(&self) -> Vec<String> {
@@ -62,8 +66,14 @@ impl Member {
             _ => "unknown",
         };
         let cells = [
-            &self.name, &self.address(), self.status(), kind, or_unknown(build), &self.protocol_cur.to_string(),
-            self.tag("dc"), self.segment(),
+            &self.name,
+            &self.address(),
+            self.status(),
+            kind,
+            or_unknown(build),
+            &self.protocol_cur.to_string(),
+            self.tag("dc"),
+            self.segment(),
         ];
         cells.map(str::to_owned).to_vec()
     }
@@ -84,8 +94,8 @@ fn or_unknown(text: &str) -> &str {
 
 pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     let pattern = flags.text("status").unwrap_or(".*");
-    let status = regex::Regex::new(pattern)
-        .map_err(|e| Exit::failed(format!("Failed to compile status regexp: {e}")))?;
+    let status =
+        regex::Regex::new(pattern).map_err(|e| Exit::failed(format!("Failed to compile status regexp: {e}")))?;
     let mut query = vec![("segment", flags.text("segment").unwrap_or("_all").to_owned())];
     if flags.on("wan") {
         query.push(("wan", "1".to_owned()));
@@ -100,12 +110,12 @@ pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result
         return Err(Exit::new(2, ""));
     }
     members.sort_by(|a, b| (a.segment(), &a.name).cmp(&(b.segment(), &b.name)));
-    let (header, row): (&[&str], fn(&Member) -> Vec<String>) = if flags.on("detailed") {
-        (&["Node", "Address", "Status", "Tags"], Member::detailed)
-    } else {
-        (&["Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Segment"], Member::row)
+    let detailed = flags.on("detailed");
+    let header = match detailed {
+        true => &["Node", "Address", "Status", "Tags"][..],
+        false => &["Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Segment"],
     };
     let mut rows = vec![header.iter().map(ToString::to_string).collect()];
-    rows.extend(members.iter().map(row));
+    rows.extend(members.iter().map(|m| if detailed { m.detailed() } else { m.row() }));
     console.print(&table(&rows))
 }

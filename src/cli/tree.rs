@@ -6,9 +6,32 @@ use clap::{Arg, ArgAction, ArgMatches, Command};
 
 /// Commands of Consul that this version does not have yet.
 pub(crate) const NOT_BUILT: &[&str] = &[
-    "acl", "config", "connect", "debug", "event", "exec", "force-leave", "info", "intention", "join", "keygen",
-    "keyring", "leave", "lock", "login", "logout", "maint", "monitor", "operator", "reload", "rtt", "services",
-    "snapshot", "tls", "validate", "watch",
+    "acl",
+    "config",
+    "connect",
+    "debug",
+    "event",
+    "exec",
+    "force-leave",
+    "info",
+    "intention",
+    "join",
+    "keygen",
+    "keyring",
+    "leave",
+    "lock",
+    "login",
+    "logout",
+    "maint",
+    "monitor",
+    "operator",
+    "reload",
+    "rtt",
+    "services",
+    "snapshot",
+    "tls",
+    "validate",
+    "watch",
 ];
 
 /// A flag that is false unless given.
@@ -58,7 +81,10 @@ fn group(name: &'static str, about: &'static str) -> Command {
 /// Flags of every command that asks an agent.
 fn client_flags() -> Vec<Arg> {
     vec![
-        value("http-addr", "Address of the agent's HTTP API, as host:port, http://host:port or unix:///path; 127.0.0.1:8500 by default. Also CONSUL_HTTP_ADDR or LICTOR_HTTP_ADDR."),
+        value(
+            "http-addr",
+            "Address of the agent's HTTP API, as host:port, http://host:port or unix:///path; 127.0.0.1:8500 by default. Also CONSUL_HTTP_ADDR or LICTOR_HTTP_ADDR.",
+        ),
         value("token", "Token to send with the request. Also CONSUL_HTTP_TOKEN or LICTOR_HTTP_TOKEN."),
         value("token-file", "File that holds the token. Also CONSUL_HTTP_TOKEN_FILE or LICTOR_HTTP_TOKEN_FILE."),
         value("ca-file", ""),
@@ -84,14 +110,12 @@ pub(crate) fn root() -> Command {
         .subcommand(agent())
         .subcommand(catalog())
         .subcommand(kv())
-        .subcommand(
-            command("members", "Lists the members of a cluster", "[options]").args(client_flags()).args([
-                switch("detailed", "Shows the tags of each member."),
-                switch("wan", "Shows the members of the pool between datacenters."),
-                value("status", "Regular expression that the status must match.").default_value(".*"),
-                value("segment", "Network segment; there is only the default one.").default_value("_all"),
-            ]),
-        )
+        .subcommand(command("members", "Lists the members of a cluster", "[options]").args(client_flags()).args([
+            switch("detailed", "Shows the tags of each member."),
+            switch("wan", "Shows the members of the pool between datacenters."),
+            value("status", "Regular expression that the status must match.").default_value(".*"),
+            value("segment", "Network segment; there is only the default one.").default_value("_all"),
+        ]))
         .subcommand(
             command("version", "Prints the version", "[options]")
                 .arg(value("format", "`pretty` or `json`.").default_value("pretty")),
@@ -143,27 +167,25 @@ fn kv() -> Command {
             switch("recurse", "Removes all keys with the prefix."),
         ]))
         .subcommand(command("export", "Prints keys as JSON", "[options] [PREFIX]").args(server_flags()))
-        .subcommand(command("get", "Reads a key, or lists keys", "[options] [KEY_OR_PREFIX]").args(server_flags()).args([
-            switch("base64", "Prints values in base 64."),
-            switch("detailed", "Prints indexes, flags and session too."),
-            switch("keys", "Lists the keys with the prefix, without values."),
-            switch("recurse", "Prints all keys with the prefix."),
-            value("separator", "Where -keys cuts keys.").default_value("/"),
-        ]))
         .subcommand(
-            command("import", "Writes keys from JSON", "[options] DATA|@FILE|-").args(server_flags()),
-        )
-        .subcommand(
-            command("put", "Writes a key", "[options] KEY [DATA|@FILE|-]").args(server_flags()).args([
-                switch("acquire", "Takes the lock on the key for -session."),
-                switch("base64", "Reads the data as base 64."),
-                cas(),
-                number("flags", "Number to keep with the key.").default_value("0"),
-                index(),
-                switch("release", "Gives up the lock on the key of -session."),
-                value("session", "Session for -acquire and -release.").default_value(""),
+            command("get", "Reads a key, or lists keys", "[options] [KEY_OR_PREFIX]").args(server_flags()).args([
+                switch("base64", "Prints values in base 64."),
+                switch("detailed", "Prints indexes, flags and session too."),
+                switch("keys", "Lists the keys with the prefix, without values."),
+                switch("recurse", "Prints all keys with the prefix."),
+                value("separator", "Where -keys cuts keys.").default_value("/"),
             ]),
         )
+        .subcommand(command("import", "Writes keys from JSON", "[options] DATA|@FILE|-").args(server_flags()))
+        .subcommand(command("put", "Writes a key", "[options] KEY [DATA|@FILE|-]").args(server_flags()).args([
+            switch("acquire", "Takes the lock on the key for -session."),
+            switch("base64", "Reads the data as base 64."),
+            cas(),
+            number("flags", "Number to keep with the key.").default_value("0"),
+            index(),
+            switch("release", "Gives up the lock on the key of -session."),
+            value("session", "Session for -acquire and -release.").default_value(""),
+        ]))
 }
 
 /// Reads of parsed flags, which are all defined above.

@@ -25,7 +25,9 @@ impl Host {
     pub(crate) fn advertised(&self) -> Result<IpAddr, ConfigError> {
         match self.private[..] {
             [ip] => Ok(ip.into()),
-            [] => Err(ConfigError::invalid("No private IPv4 address found. Please configure one with 'bind' and/or 'advertise'.")),
+            [] => Err(ConfigError::invalid(
+                "No private IPv4 address found. Please configure one with 'bind' and/or 'advertise'.",
+            )),
             _ => Err(ConfigError::invalid(
                 "Multiple private IPv4 addresses found. Please configure one with 'bind' and/or 'advertise'.",
             )),

@@ -24,12 +24,14 @@ pub(crate) fn prepare(dir: &Path) -> Result<(), ConfigError> {
 /// The id to use: the configured one, else the one kept from an earlier start, else a new one. What is used is kept.
 pub(crate) fn node_id(dir: &Path, configured: Option<Uuid>, clock: &Clock) -> Result<Uuid, ConfigError> {
     let path = dir.join(NODE_ID_FILE);
-    let failed = |error: std::io::Error| {
-        ConfigError::invalid(format!("failed to setup node ID: {}: {error}", path.display()))
-    };
+    let failed =
+        |error: std::io::Error| ConfigError::invalid(format!("failed to setup node ID: {}: {error}", path.display()));
     let kept = match fs::read_to_string(&path) {
         Ok(text) => Some(parse(text.trim()).map_err(|reason| {
-            ConfigError::invalid(format!("failed to setup node ID: {}: {reason}; remove the file for a new id", path.display()))
+            ConfigError::invalid(format!(
+                "failed to setup node ID: {}: {reason}; remove the file for a new id",
+                path.display()
+            ))
         })?),
         Err(error) if error.kind() == ErrorKind::NotFound => None,
         Err(error) => return Err(failed(error)),

@@ -63,7 +63,8 @@ const ONE_DC: &str = "this version knows one datacenter";
 const UI: &str = "this version has no web UI";
 const LOG_FILE: &str = "logs go to standard output: let the service supervisor keep them";
 const NO_LOG_FILE: &str = "it belongs to log_file, which is refused";
-const DEFINITIONS: &str = "register services and checks through /v1/agent/service/register and /v1/agent/check/register";
+const DEFINITIONS: &str =
+    "register services and checks through /v1/agent/service/register and /v1/agent/check/register";
 const ENTERPRISE: &str = "it is a feature of Consul Enterprise";
 const RAFT: &str = "the log is kept and compacted in another way";
 const CHECKS: &str = "the limits of checks are fixed in this version";
@@ -85,7 +86,8 @@ pub(crate) const KEYS: &[Key] = &[
     built("data_dir", Text).flag("data-dir", "Directory of the agent's state. Required without -dev."),
     // Server.
     built("server", Bool).flag("server", "Runs as a server."),
-    built("bootstrap", Bool).flag("bootstrap", "Starts a new cluster with this server; the same as -bootstrap-expect=1."),
+    built("bootstrap", Bool)
+        .flag("bootstrap", "Starts a new cluster with this server; the same as -bootstrap-expect=1."),
     built("bootstrap_expect", Int).flag("bootstrap-expect", "Servers to wait for before a new cluster starts: 1."),
     // Addresses and ports.
     built("bind_addr", Text).flag("bind", "IP address for cluster communication, 0.0.0.0 by default."),
@@ -95,14 +97,18 @@ pub(crate) const KEYS: &[Key] = &[
     built("addresses.http", Text),
     built("addresses.grpc", Text),
     built("addresses.dns", Text),
-    built("ports.http", Int).flag("http-port", "Port of the HTTP API, 8500 by default. -1 turns it off, 0 takes a free one."),
-    built("ports.grpc", Int).flag("grpc-port", "Port of the gRPC API, 8502 by default. -1 turns it off, 0 takes a free one."),
+    built("ports.http", Int)
+        .flag("http-port", "Port of the HTTP API, 8500 by default. -1 turns it off, 0 takes a free one."),
+    built("ports.grpc", Int)
+        .flag("grpc-port", "Port of the gRPC API, 8502 by default. -1 turns it off, 0 takes a free one."),
     built("ports.dns", Int).flag("dns-port", "Port of DNS, 8600 by default. -1 turns it off, 0 takes a free one."),
     built("ports.server", Int).flag("server-port", "Port between servers, 8300 by default. 0 takes a free one."),
     built("ports.serf_lan", Int).flag("serf-lan-port", "Port of gossip in the datacenter, 8301 by default."),
-    built("ports.serf_wan", Int).flag("serf-wan-port", "Port of gossip between datacenters, 8302 by default; -1 for none."),
+    built("ports.serf_wan", Int)
+        .flag("serf-wan-port", "Port of gossip between datacenters, 8302 by default; -1 for none."),
     // Logs and process.
-    built("log_level", Text).flag("log-level", "Least important level that is logged: trace, debug, info, warn or err."),
+    built("log_level", Text)
+        .flag("log-level", "Least important level that is logged: trace, debug, info, warn or err."),
     built("log_json", Bool).flag("log-json", "Logs in JSON."),
     built("pid_file", Text).flag("pid-file", "File that holds the process id while the agent runs."),
     // Limits and checks.
@@ -110,7 +116,8 @@ pub(crate) const KEYS: &[Key] = &[
     built("limits.rpc_max_conns_per_client", Int),
     built("limits.kv_max_value_size", Int),
     built("limits.txn_max_req_len", Int),
-    built("enable_script_checks", Bool).flag("enable-script-checks", "Allows checks that run a script, also from the API."),
+    built("enable_script_checks", Bool)
+        .flag("enable-script-checks", "Allows checks that run a script, also from the API."),
     built("enable_local_script_checks", Bool)
         .flag("enable-local-script-checks", "Allows checks that run a script, from configuration files only."),
     // Accepted, with nothing to do.

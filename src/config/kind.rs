@@ -48,9 +48,7 @@ impl Kind {
                 Some((index, got)) => mismatch("string", &format!("{path}[{index}]"), got),
                 None => Ok(()),
             },
-            (Kind::Texts, got) => {
-                Err(format!("'{path}': source data must be an array or slice, got {}", go_type(got)))
-            }
+            (Kind::Texts, got) => Err(format!("'{path}': source data must be an array or slice, got {}", go_type(got))),
             (Kind::TextMap, Value::Object(map)) => match map.iter().find(|(_, v)| !v.is_string()) {
                 Some((key, got)) => mismatch("string", &format!("{path}[{key}]"), got),
                 None => Ok(()),

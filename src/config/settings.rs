@@ -36,7 +36,8 @@ impl Settings {
     }
 
     pub(super) fn needed_port(&self, path: &str, default: u16) -> Result<u16, ConfigError> {
-        self.port(path, default)?.ok_or_else(|| ConfigError::at(path, "a server needs this port: give one, or 0 for a free one"))
+        self.port(path, default)?
+            .ok_or_else(|| ConfigError::at(path, "a server needs this port: give one, or 0 for a free one"))
     }
 
     /// What this process is: for now, the only server of its cluster.
@@ -163,12 +164,10 @@ impl Settings {
 /// A DNS domain in lower case with one dot at the end.
 pub(super) fn domain(key: &str, text: &str) -> Result<String, ConfigError> {
     let bare = text.trim_matches('.').to_ascii_lowercase();
-    let label = |l: &str| {
-        (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
-    };
+    let label =
+        |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
     if bare.len() > 200 || !bare.split('.').all(label) {
         return Err(ConfigError::at(key, format_args!("not a DNS domain: {text}")));
     }
     Ok(format!("{bare}."))
 }
-

@@ -38,7 +38,8 @@ impl Pair {
     }
 
     fn decoded(&self) -> Result<Vec<u8>, Exit> {
-        decode(self.encoded()).map_err(|e| Exit::failed(format!("Error base 64 decoding value for key {}: {e}", self.key)))
+        decode(self.encoded())
+            .map_err(|e| Exit::failed(format!("Error base 64 decoding value for key {}: {e}", self.key)))
     }
 }
 
@@ -62,7 +63,7 @@ fn at_most_one(arguments: &[String], prefix: &str) -> Result<(), Exit> {
 
 /// What to say to those who wrote flags last.
 fn hint(arguments: &[String]) -> &'static str {
-    let late = arguments.iter().skip(1).any(|a| a.len() > 1 && a.starts_with('-'));
+    let late = arguments.iter().skip(1).any(|a| a.trim_start_matches('-').len() > 1 && a.starts_with('-'));
     if late { "; flags go before the arguments" } else { "" }
 }
 

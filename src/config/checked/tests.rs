@@ -128,10 +128,7 @@ fn roles() {
         error(&[("server", "true"), ("bootstrap-expect", "3")]),
         "bootstrap_expect = 3 is not built yet: clusters of several servers come later: use -bootstrap-expect=1"
     );
-    assert_eq!(
-        error(&[]),
-        "a client agent is not built yet: start with -server -bootstrap-expect=1, or with -dev"
-    );
+    assert_eq!(error(&[]), "a client agent is not built yet: start with -server -bootstrap-expect=1, or with -dev");
     assert!(error(&[("server", "true")]).starts_with("a server that waits to be joined is not built yet: "));
     assert_eq!(error(&[("server", "true"), ("bootstrap", "true")]), "data_dir cannot be empty");
 }
@@ -146,10 +143,18 @@ fn values_that_cannot_be() {
         ("http-port", "x", "invalid value \"x\" for flag -http-port: not a whole number"),
         ("server", "maybe", "invalid value \"maybe\" for flag -server: not true or false"),
         ("client", "x", "1 error occurred:\n\t* client_addr: invalid ip address: x\n"),
-        ("bind", "{{ GetPrivateIP }}", "bind_addr: the template {{ GetPrivateIP }} is not built yet: give the IP address itself"),
+        (
+            "bind",
+            "{{ GetPrivateIP }}",
+            "bind_addr: the template {{ GetPrivateIP }} is not built yet: give the IP address itself",
+        ),
         ("advertise", "0.0.0.0", "Advertise address cannot be 0.0.0.0, :: or [::]"),
         ("domain", "a b", "1 error occurred:\n\t* domain: not a DNS domain: a b\n"),
-        ("server-port", "-1", "1 error occurred:\n\t* ports.server: a server needs this port: give one, or 0 for a free one\n"),
+        (
+            "server-port",
+            "-1",
+            "1 error occurred:\n\t* ports.server: a server needs this port: give one, or 0 for a free one\n",
+        ),
         ("http-port", "8300", "1 error occurred:\n\t* ports.http: 127.0.0.1:8300 is already taken by ports.server\n"),
         ("retry-join", "a", "-retry-join is not built yet: this version runs a single server"),
         ("encrypt", "a", "-encrypt is not built yet: a single server gossips with nobody"),
@@ -171,17 +176,33 @@ fn values_in_files_that_cannot_be() {
         (r#"{"bogus":1}"#, "failed to parse FILE: 1 error occurred:\n\t* invalid config key bogus\n".to_owned()),
         (
             r#"{"bogus":1,"ports":{"x":1}}"#,
-            "failed to parse FILE: 2 errors occurred:\n\t* invalid config key bogus\n\t* invalid config key ports.x\n".into(),
+            "failed to parse FILE: 2 errors occurred:\n\t* invalid config key bogus\n\t* invalid config key ports.x\n"
+                .into(),
         ),
         (r#"{"server":"x"}"#, format!("{decoding}'server' expected type 'bool', got unconvertible type 'string'")),
-        (r#"{"ports":{"http":"x"}}"#, format!("{decoding}'ports.http' expected type 'int', got unconvertible type 'string'")),
-        (r#"{"ports":{"http":1.5}}"#, format!("{decoding}'ports.http' expected type 'int', got unconvertible type 'float64'")),
+        (
+            r#"{"ports":{"http":"x"}}"#,
+            format!("{decoding}'ports.http' expected type 'int', got unconvertible type 'string'"),
+        ),
+        (
+            r#"{"ports":{"http":1.5}}"#,
+            format!("{decoding}'ports.http' expected type 'int', got unconvertible type 'float64'"),
+        ),
         (r#"{"ports":3}"#, format!("{decoding}'ports' expected a map, got 'float64'")),
-        (r#"{"node_meta":{"a":1}}"#, format!("{decoding}'node_meta[a]' expected type 'string', got unconvertible type 'float64'")),
+        (
+            r#"{"node_meta":{"a":1}}"#,
+            format!("{decoding}'node_meta[a]' expected type 'string', got unconvertible type 'float64'"),
+        ),
         (r#"{"retry_join":"a"}"#, format!("{decoding}'retry_join': source data must be an array or slice, got string")),
         (r#"{"retry_join":["a"]}"#, "FILE: retry_join is not built yet: this version runs a single server".into()),
-        (r#"{"acl":{"enabled":true}}"#, "FILE: acl.enabled is not built yet: this version does not enforce access control lists".into()),
-        (r#"{"ports":{"https":8501}}"#, "FILE: ports.https is not built yet: this version speaks plain text only".into()),
+        (
+            r#"{"acl":{"enabled":true}}"#,
+            "FILE: acl.enabled is not built yet: this version does not enforce access control lists".into(),
+        ),
+        (
+            r#"{"ports":{"https":8501}}"#,
+            "FILE: ports.https is not built yet: this version speaks plain text only".into(),
+        ),
         (r#"{"segments":[{}]}"#, "FILE: segments is not built yet: it is a feature of Consul Enterprise".into()),
         (r#"[]"#, "failed to parse FILE: a configuration file must hold an object, not a slice".into()),
         (
@@ -194,7 +215,8 @@ fn values_in_files_that_cannot_be() {
         ),
         (
             r#"{"primary_datacenter":"dc2"}"#,
-            "primary_datacenter \"dc2\" beside datacenter \"dc1\" is not built yet: this version knows one datacenter".into(),
+            "primary_datacenter \"dc2\" beside datacenter \"dc1\" is not built yet: this version knows one datacenter"
+                .into(),
         ),
     ] {
         assert_eq!(error_of_file(json), expected, "{json}");

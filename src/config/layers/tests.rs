@@ -75,12 +75,19 @@ fn the_list_of_settings_is_sound() {
         assert!(!keys::is_block(key.path), "{} is a setting and a block", key.path);
         assert!(KEYS[..index].iter().all(|k| k.path != key.path), "{} is listed twice", key.path);
         let flag = key.flag.map(|(name, _)| name);
-        assert!(flag.is_none() || KEYS[..index].iter().all(|k| k.flag.map(|f| f.0) != flag), "{flag:?} is listed twice");
+        assert!(
+            flag.is_none() || KEYS[..index].iter().all(|k| k.flag.map(|f| f.0) != flag),
+            "{flag:?} is listed twice"
+        );
     }
 }
 
 fn tree() -> impl Strategy<Value = Value> {
-    let leaf = prop_oneof![any::<bool>().prop_map(Value::from), any::<i32>().prop_map(Value::from), "[a-c]{0,3}".prop_map(Value::from)];
+    let leaf = prop_oneof![
+        any::<bool>().prop_map(Value::from),
+        any::<i32>().prop_map(Value::from),
+        "[a-c]{0,3}".prop_map(Value::from)
+    ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
             proptest::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
