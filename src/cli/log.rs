@@ -32,10 +32,10 @@ pub(super) fn start(config: &Config) -> Result<(), String> {
     started.map_err(|e| format!("cannot start the log: {e}"))?;
     for notice in &config.notices {
         match notice.level {
-            LogLevel::Trace | LogLevel::Debug => tracing::debug!("{}", notice.text),
-            LogLevel::Info => tracing::info!("{}", notice.text),
-            LogLevel::Warn => tracing::warn!("{}", notice.text),
-            LogLevel::Error => tracing::error!("{}", notice.text),
+            LogLevel::Trace | LogLevel::Debug => tracing::debug!(target: "lictor::agent", "{}", notice.text),
+            LogLevel::Info => tracing::info!(target: "lictor::agent", "{}", notice.text),
+            LogLevel::Warn => tracing::warn!(target: "lictor::agent", "{}", notice.text),
+            LogLevel::Error => tracing::error!(target: "lictor::agent", "{}", notice.text),
         }
     }
     Ok(())
