@@ -4,8 +4,7 @@
 use prost::Message;
 use std::path::PathBuf;
 
-const PUBLIC: [&str; 8] =
-    ["types", "errors", "discovery", "session", "registry", "kv", "coordination", "cluster"];
+const PUBLIC: [&str; 8] = ["types", "errors", "discovery", "session", "registry", "kv", "coordination", "cluster"];
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("cargo:rerun-if-changed=proto");
@@ -15,6 +14,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let public = protox::compile(&files, ["proto"])?;
     std::fs::write(out.join("lictor.v1.fds"), public.encode_to_vec())?;
     files.push("proto/lictor/internal/v1/record.proto".into());
+    files.push("proto/lictor/internal/v1/raft.proto".into());
     let all = protox::compile(&files, ["proto"])?;
     tonic_prost_build::configure()
         .bytes(".lictor")

@@ -4,6 +4,8 @@
 //! public proto never appear here, so the API and the log can change apart. Bytes are made in [`codec`]; numbers in
 //! `proto/lictor/internal/v1` are never reused.
 
+#[cfg(test)]
+pub(crate) mod arbitrary;
 pub mod codec;
 mod convert;
 mod outcome;

@@ -170,6 +170,11 @@ impl Instance {
         InstanceKey { service: (*self.service).clone(), node: self.node.clone(), id: self.id.clone() }
     }
 
+    /// Revision of its last change, checks included.
+    pub fn revision(&self) -> u64 {
+        self.checks.iter().map(|c| c.modify_revision).fold(self.modify_revision, u64::max)
+    }
+
     /// Worst of its own checks; its node's are not known here.
     pub fn own_health(&self) -> Health {
         self.checks.iter().map(|c| c.health).max().unwrap_or_default()

@@ -70,7 +70,10 @@ pub fn pairs<'a>(
         if k.is_empty() {
             Err(Invalid::new(field, "must not have an empty key"))
         } else if k.len() > META_KEY_BYTES_MAX {
-            Err(Invalid::new(field, format!("has a key of {} bytes, at most {META_KEY_BYTES_MAX} are allowed", k.len())))
+            Err(Invalid::new(
+                field,
+                format!("has a key of {} bytes, at most {META_KEY_BYTES_MAX} are allowed", k.len()),
+            ))
         } else if v.len() > META_VALUE_BYTES_MAX {
             let limit = META_VALUE_BYTES_MAX;
             Err(Invalid::new(field, format!("has a value of {} bytes, at most {limit} are allowed", v.len())))

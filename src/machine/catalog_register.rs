@@ -1,0 +1,156 @@
+//! Consul's catalog registration and deregistration: a node, and with it a service and checks, in one revision.
+
+use super::writer::Writer;
+use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister, Outcome, Rejection, Reply};
+use crate::model::{Check, Instance, InstanceKey, NodeRecord, fold};
+use std::sync::Arc;
+
+impl Writer<'_> {
+    pub(super) fn catalog_register(&mut self, command: &CatalogRegister) -> Reply {
+        self.may_use_node(&command.node)?;
+        for check in &command.checks {
+            self.may_check(command, check)?;
+        }
+        self.atomically(|w| {
+            w.upsert_node(command);
+            if let Some(service) = &command.service {
+                w.upsert_on_node(service.clone(), &command.node.name);
+            }
+            command.checks.iter().try_for_each(|check| w.upsert_check(&command.node.name, check))
+        })?;
+        Ok(Outcome::Cataloged)
+    }
+
+    /// A node name belongs to the first node id that took it.
+    fn may_use_node(&self, node: &NodeRecord) -> Result<(), Rejection> {
+        let Some(found) = self.state.node(&node.name) else { return Ok(()) };
+        match (node.id, found.record.id) {
+            (Some(wanted), Some(owner)) if wanted != owner => Err(Rejection::NodeConflict(format!(
+                "failed inserting node: Error while renaming Node ID: \"{wanted}\": Node name {} is reserved by node \
+                 {owner} with name {} ({})",
+                node.name, found.record.name, found.record.address
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    fn may_check(&self, command: &CatalogRegister, check: &CatalogCheck) -> Result<(), Rejection> {
+        let id = &check.service_id;
+        let given = command.service.as_ref().is_some_and(|s| s.id.eq_ignore_ascii_case(id));
+        let stored = || self.state.node(&command.node.name).is_some_and(|n| n.services.contains_key(&fold(id)));
+        if id.is_empty() || given || stored() {
+            Ok(())
+        } else {
+            Err(Rejection::MissingService(command.node.name.to_string()))
+        }
+    }
+
+    fn upsert_node(&mut self, command: &CatalogRegister) {
+        let revision = self.revision();
+        let mut wanted = command.node.clone();
+        (wanted.create_revision, wanted.modify_revision) = (revision, revision);
+        wanted.checks = Box::default();
+        if let Some(found) = self.state.node(&wanted.name) {
+            if command.skip_node_update {
+                return;
+            }
+            // A registration without an id does not take the id away.
+            wanted.id = wanted.id.or(found.record.id);
+            if found.record.same_registration(&wanted) {
+                return;
+            }
+            wanted.create_revision = found.record.create_revision;
+            wanted.checks = found.record.checks.clone();
+        } else if let Some(id) = wanted.id {
+            // The same id under a new name is a rename: the old name goes.
+            let old = self.state.nodes().find(|n| n.record.id == Some(id)).map(|n| n.record.name.clone());
+            if let Some(old) = old {
+                self.remove_node(&old);
+            }
+        }
+        self.store_node(wanted, true);
+    }
+
+    /// On a node an id names one instance: a new service name under it replaces the old one.
+    fn upsert_on_node(&mut self, mut service: Instance, node: &str) {
+        // One spelling of the node's name everywhere: the node's own.
+        service.node = self.state.node(node).map_or_else(|| node.into(), |n| n.record.name.clone());
+        let key = service.key();
+        let old = self.key_on_node(node, &key.id);
+        let mut checks = None;
+        if let Some(old) = old.filter(|old| old.service.folded() != key.service.folded()) {
+            checks = self.remove_instance(&old).map(|i| i.checks.clone());
+        }
+        let stored = self.upsert(service, None);
+        if let Some(checks) = checks.filter(|c| !c.is_empty()) {
+            self.store_instance(Instance { checks, ..(*stored).clone() }, false);
+        }
+    }
+
+    /// The instance with this id on this node.
+    fn key_on_node(&self, node: &str, id: &str) -> Option<InstanceKey> {
+        let found = self.state.node(node)?;
+        let service = found.services.get(&fold(id))?;
+        Some(InstanceKey { service: (**service).clone(), node: found.record.name.clone(), id: id.into() })
+    }
+
+    fn upsert_check(&mut self, node: &str, new: &CatalogCheck) -> Result<(), Rejection> {
+        let (node_checks, instance) = self.checks_of(node, &new.service_id)?;
+        let Some(checks) = self.merge_checks(&node_checks, std::slice::from_ref(&new.check))? else { return Ok(()) };
+        self.store_checks(node, instance, checks);
+        Ok(())
+    }
+
+    /// The checks of a service on a node, or of the node itself.
+    fn checks_of(&self, node: &str, id: &str) -> Result<(Box<[Check]>, Option<Arc<Instance>>), Rejection> {
+        let missing = || Rejection::MissingService(node.to_owned());
+        if id.is_empty() {
+            return Ok((self.state.node(node).ok_or_else(missing)?.record.checks.clone(), None));
+        }
+        let key = self.key_on_node(node, id).ok_or_else(missing)?;
+        let instance = self.state.instance(&key).ok_or_else(missing)?.clone();
+        Ok((instance.checks.clone(), Some(instance)))
+    }
+
+    fn store_checks(&mut self, node: &str, instance: Option<Arc<Instance>>, checks: Box<[Check]>) {
+        match instance {
+            Some(instance) => {
+                self.store_instance(Instance { checks, ..(*instance).clone() }, false);
+            }
+            None => {
+                if let Some(found) = self.state.node(node).cloned() {
+                    self.store_node(NodeRecord { checks, ..(*found.record).clone() }, false);
+                }
+            }
+        }
+    }
+
+    pub(super) fn catalog_deregister(&mut self, command: &CatalogDeregister) -> Reply {
+        if !command.service_id.is_empty() {
+            if let Some(key) = self.key_on_node(&command.node, &command.service_id) {
+                self.remove_instance(&key);
+            }
+        } else if !command.check_id.is_empty() {
+            self.remove_check(&command.node, &command.check_id);
+        } else {
+            self.remove_node(&command.node);
+        }
+        Ok(Outcome::Cataloged)
+    }
+
+    /// Check ids are unique per node in Consul, so the check may be the node's or any of its services'.
+    fn remove_check(&mut self, node: &str, id: &str) {
+        let Some(found) = self.state.node(node).cloned() else { return };
+        let without = |checks: &[Check]| -> Option<Box<[Check]>> {
+            let kept: Vec<Check> = checks.iter().filter(|c| !c.id.eq_ignore_ascii_case(id)).cloned().collect();
+            (kept.len() < checks.len()).then(|| kept.into())
+        };
+        if let Some(kept) = without(&found.record.checks) {
+            return self.store_checks(node, None, kept);
+        }
+        let on_node: Vec<Arc<Instance>> = self.state.instances_on(&found).cloned().collect();
+        if let Some((instance, kept)) = on_node.into_iter().find_map(|i| without(&i.checks).map(|kept| (i, kept))) {
+            self.store_checks(node, Some(instance), kept);
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! What an applied record changed: the only source of watch events, blocking queries and checkpoint rows.
+
+use super::Request;
+use crate::model::{Instance, KvEntry, Lock, NodeRecord, RequestId, Session, Tombstone};
+use std::sync::Arc;
+
+/// One change and the revision it belongs to. All changes of one revision become visible together.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// Index of the log entry.
+    pub revision: u64,
+    /// What changed.
+    pub what: What,
+}
+
+/// The object before and after; `None`: not there.
+#[derive(Clone, Debug)]
+#[allow(missing_docs, reason = "before and after are named by themselves")]
+pub enum What {
+    /// An instance, or its checks.
+    Instance { before: Option<Arc<Instance>>, after: Option<Arc<Instance>> },
+    /// The record is the same, but its node changed, and so what is shown of it.
+    Touched(Arc<Instance>),
+    /// A node, or its checks.
+    Node { before: Option<Arc<NodeRecord>>, after: Option<Arc<NodeRecord>> },
+    /// A key.
+    Kv { before: Option<Arc<KvEntry>>, after: Option<Arc<KvEntry>> },
+    /// The memory of a deleted key was dropped.
+    TombstoneDropped(Arc<Tombstone>),
+    /// A session.
+    Session { before: Option<Arc<Session>>, after: Option<Arc<Session>> },
+    /// A lock.
+    Lock { before: Option<Arc<Lock>>, after: Option<Arc<Lock>> },
+    /// The result of a write is remembered.
+    Request(Arc<Request>),
+    /// It is no longer remembered.
+    RequestDropped(RequestId),
+}

@@ -1,0 +1,158 @@
+//! What watchers may still ask for: the changes of the recent past, small enough to keep in memory and to store with
+//! the checkpoint, so that resume tokens stay good across a restart.
+//!
+//! Discovery watchers need to know only which instances changed: what they are now is in the state. KV watchers are
+//! promised every event, so both sides of it are kept.
+
+use super::change::{Change, What};
+use crate::command::CodecError;
+use crate::command::codec::{decode_kv, encode_kv};
+use crate::model::{Instance, KvEntry, ServiceKey, Text};
+use std::sync::Arc;
+
+/// One remembered change.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Event {
+    /// Revision of the change.
+    pub revision: u64,
+    /// What changed.
+    pub subject: Subject,
+}
+
+/// What a remembered change was about.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Subject {
+    /// An instance: itself, its checks, or its node.
+    Instance {
+        /// Its service.
+        service: Arc<ServiceKey>,
+        /// Its node.
+        node: Text,
+        /// Its id.
+        id: Text,
+    },
+    /// A key.
+    Kv {
+        /// As it was; `None`: not there.
+        before: Option<Arc<KvEntry>>,
+        /// As it became; `None`: deleted.
+        after: Option<Arc<KvEntry>>,
+    },
+}
+
+impl Event {
+    /// The event that a watcher sees of this change, if any does.
+    pub fn of(change: &Change) -> Option<Event> {
+        let subject = match &change.what {
+            What::Instance { before, after } => Subject::of(after.as_ref().or(before.as_ref())?),
+            What::Touched(instance) => Subject::of(instance),
+            What::Kv { before, after } => Subject::Kv { before: before.clone(), after: after.clone() },
+            What::Node { .. }
+            | What::TombstoneDropped(_)
+            | What::Session { .. }
+            | What::Lock { .. }
+            | What::Request(_)
+            | What::RequestDropped(_) => return None,
+        };
+        Some(Event { revision: change.revision, subject })
+    }
+
+    /// About how many bytes it keeps in memory.
+    pub fn weight(&self) -> usize {
+        let side = |e: &Option<Arc<KvEntry>>| e.as_ref().map_or(0, |e| e.key.len() + e.value.len() + 128);
+        match &self.subject {
+            Subject::Instance { .. } => 128,
+            Subject::Kv { before, after } => 64 + side(before) + side(after),
+        }
+    }
+
+    /// The key of a KV event.
+    pub fn kv_key(&self) -> Option<&[u8]> {
+        match &self.subject {
+            Subject::Instance { .. } => None,
+            Subject::Kv { before, after } => after.as_ref().or(before.as_ref()).map(|e| &e.key[..]),
+        }
+    }
+}
+
+impl Subject {
+    fn of(instance: &Arc<Instance>) -> Subject {
+        let (node, id) = (instance.node.clone(), instance.id.clone());
+        Subject::Instance { service: instance.service.clone(), node, id }
+    }
+}
+
+const INSTANCE: u8 = 1;
+const KV: u8 = 2;
+
+/// The bytes of a row of events.
+pub(super) fn encode(events: &[Event]) -> Vec<u8> {
+    let mut out = Vec::new();
+    let put = |out: &mut Vec<u8>, bytes: &[u8]| {
+        out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
+        out.extend_from_slice(bytes);
+    };
+    for event in events {
+        out.extend_from_slice(&event.revision.to_be_bytes());
+        match &event.subject {
+            Subject::Instance { service, node, id } => {
+                out.push(INSTANCE);
+                for part in [&service.namespace, &service.name, node, id] {
+                    put(&mut out, part.as_bytes());
+                }
+            }
+            Subject::Kv { before, after } => {
+                out.push(KV);
+                for side in [before, after] {
+                    put(&mut out, &side.as_ref().map(|e| encode_kv(e)).unwrap_or_default());
+                }
+            }
+        }
+    }
+    out
+}
+
+/// The events in such bytes.
+pub(super) fn decode(mut bytes: &[u8]) -> Result<Vec<Event>, CodecError> {
+    let mut events = Vec::new();
+    while !bytes.is_empty() {
+        let revision = u64::from_be_bytes(*take(&mut bytes)?);
+        let [kind] = *take::<1>(&mut bytes)?;
+        let subject = match kind {
+            INSTANCE => {
+                let mut text = || -> Result<Text, CodecError> {
+                    Text::from_utf8(part(&mut bytes)?).map_err(|_| damaged("a name is not UTF-8"))
+                };
+                let service = Arc::new(ServiceKey { namespace: text()?, name: text()? });
+                Subject::Instance { service, node: text()?, id: text()? }
+            }
+            KV => {
+                let mut side = || -> Result<Option<Arc<KvEntry>>, CodecError> {
+                    let bytes = part(&mut bytes)?;
+                    Ok(if bytes.is_empty() { None } else { Some(Arc::new(decode_kv(bytes)?)) })
+                };
+                Subject::Kv { before: side()?, after: side()? }
+            }
+            _ => return Err(damaged("an event is of an unknown kind")),
+        };
+        events.push(Event { revision, subject });
+    }
+    Ok(events)
+}
+
+fn damaged(reason: &'static str) -> CodecError {
+    CodecError::Field { message: "History", field: "event", reason }
+}
+
+fn take<'a, const N: usize>(bytes: &mut &'a [u8]) -> Result<&'a [u8; N], CodecError> {
+    let (head, rest) = bytes.split_first_chunk::<N>().ok_or_else(|| damaged("ends too early"))?;
+    *bytes = rest;
+    Ok(head)
+}
+
+fn part<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
+    let length = u32::from_be_bytes(*take(bytes)?) as usize;
+    let (head, rest) = bytes.split_at_checked(length).ok_or_else(|| damaged("ends too early"))?;
+    *bytes = rest;
+    Ok(head)
+}

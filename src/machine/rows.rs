@@ -1,0 +1,207 @@
+//! The state as rows, the form in which checkpoint and snapshot store it: `(table, key) → value`. Row keys only need
+//! to be unique and stable; the values hold everything. Table numbers and layouts are on disk and never reused.
+
+use super::change::{Change, What};
+use super::history::{self, Event};
+use super::request::Request;
+use super::state::{Meta, State};
+use crate::command::codec::{
+    decode_instance, decode_kv, decode_lock, decode_node, decode_reply, decode_session, decode_tombstone,
+    encode_instance, encode_kv, encode_lock, encode_node, encode_reply, encode_session, encode_tombstone,
+};
+use crate::model::{Instance, Lock, LockKind, ServiceKey, fold};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+/// [`Meta`], one row.
+pub const META: u8 = 0;
+/// Instances by namespace, service, node, id.
+pub const INSTANCES: u8 = 1;
+/// Revisions of services.
+pub const SERVICE_REVISIONS: u8 = 2;
+/// Nodes by name.
+pub const NODES: u8 = 3;
+/// Revisions of nodes.
+pub const NODE_REVISIONS: u8 = 4;
+/// Keys.
+pub const KV: u8 = 5;
+/// Deleted keys.
+pub const TOMBSTONES: u8 = 6;
+/// Sessions.
+pub const SESSIONS: u8 = 7;
+/// Locks and elections.
+pub const LOCKS: u8 = 8;
+/// Results of writes.
+pub const REQUESTS: u8 = 9;
+/// Recent events by first revision; the store trims the oldest.
+pub const HISTORY: u8 = 10;
+
+/// A row to write or to delete.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowOp {
+    /// Which table.
+    pub table: u8,
+    /// Its key.
+    pub key: Vec<u8>,
+    /// Its value; `None`: delete it.
+    pub value: Option<Vec<u8>>,
+}
+
+/// The rows that these changes touch, with the values of `state`, which must be the state right after them.
+pub fn of_changes(state: &State, changes: &[Change]) -> Vec<RowOp> {
+    let mut out = Rows::default();
+    for change in changes {
+        out.add(&change.what);
+    }
+    out.index_rows(state);
+    let events: Vec<Event> = changes.iter().filter_map(Event::of).collect();
+    if let Some(first) = events.first() {
+        out.put(HISTORY, first.revision.to_be_bytes().to_vec(), Some(history::encode(&events)));
+    }
+    out.put(META, Vec::new(), Some(encode_meta(&state.meta)));
+    out.ops
+}
+
+#[derive(Default)]
+struct Rows {
+    ops: Vec<RowOp>,
+    services: HashSet<Arc<ServiceKey>>,
+    nodes: HashSet<crate::model::Text>,
+}
+
+impl Rows {
+    fn put(&mut self, table: u8, key: Vec<u8>, value: Option<Vec<u8>>) {
+        self.ops.push(RowOp { table, key, value });
+    }
+
+    fn add(&mut self, what: &What) {
+        match what {
+            What::Instance { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                self.put(INSTANCES, instance_key(any), after.as_ref().map(|i| encode_instance(i)));
+                self.touch(any);
+            }
+            What::Touched(instance) => self.touch(instance),
+            What::Node { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                self.put(NODES, parts(&[&any.name]), after.as_ref().map(|n| encode_node(n)));
+                self.nodes.insert(any.name.clone());
+            }
+            What::Kv { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                let tombstone = state_tombstone(before.is_some(), after.is_none());
+                self.put(KV, any.key.to_vec(), after.as_ref().map(|e| encode_kv(e)));
+                if let Some(present) = tombstone {
+                    // Filled in from the state by `index_rows` when present.
+                    self.put(TOMBSTONES, any.key.to_vec(), present.then(Vec::new));
+                }
+            }
+            What::TombstoneDropped(grave) => self.put(TOMBSTONES, grave.key.to_vec(), None),
+            What::Session { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                self.put(SESSIONS, any.id.as_bytes().to_vec(), after.as_ref().map(|s| encode_session(s)));
+            }
+            What::Lock { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                self.put(LOCKS, lock_key(any), after.as_ref().map(|l| encode_lock(l)));
+            }
+            What::Request(request) => {
+                self.put(REQUESTS, request.id.as_bytes().to_vec(), Some(encode_request(request)));
+            }
+            What::RequestDropped(id) => self.put(REQUESTS, id.as_bytes().to_vec(), None),
+        }
+    }
+
+    fn touch(&mut self, instance: &Instance) {
+        if !self.services.contains(&instance.service) {
+            self.services.insert(instance.service.clone());
+        }
+        if !instance.node.is_empty() {
+            self.nodes.insert(instance.node.clone());
+        }
+    }
+
+    /// Rows whose values are only known once all changes are made.
+    fn index_rows(&mut self, state: &State) {
+        for op in &mut self.ops {
+            if op.table == TOMBSTONES && op.value.is_some() {
+                op.value = state.tombstones.get(&op.key[..]).map(|t| encode_tombstone(t));
+            }
+        }
+        for key in std::mem::take(&mut self.services) {
+            let value = state.services.get(&key).map(|s| {
+                let mut value = [s.revision.to_be_bytes(), s.catalog_revision.to_be_bytes()].concat();
+                value.extend(parts_spelled(&[&s.key.namespace, &s.key.name]));
+                value
+            });
+            self.put(SERVICE_REVISIONS, parts(&[&key.namespace, &key.name]), value);
+        }
+        for name in std::mem::take(&mut self.nodes) {
+            let value = state.nodes.get(name.as_str()).map(|n| n.revision.to_be_bytes().to_vec());
+            self.put(NODE_REVISIONS, parts(&[&name]), value);
+        }
+    }
+}
+
+/// Whether a change of a key makes a tombstone (`Some(true)`), may remove one (`Some(false)`), or neither.
+fn state_tombstone(was_there: bool, is_gone: bool) -> Option<bool> {
+    match (was_there, is_gone) {
+        (_, true) => Some(true),
+        (false, false) => Some(false),
+        (true, false) => None,
+    }
+}
+
+/// Parts of a row key, each after its length, so that no two lists of parts give the same bytes. Folded, because
+/// names are compared so.
+fn parts(names: &[&str]) -> Vec<u8> {
+    let folded: Vec<_> = names.iter().map(|n| fold(n)).collect();
+    parts_spelled(&folded.iter().map(|t| t.as_str()).collect::<Vec<_>>())
+}
+
+fn parts_spelled(names: &[&str]) -> Vec<u8> {
+    let mut key = Vec::with_capacity(names.iter().map(|n| n.len() + 4).sum());
+    for name in names {
+        key.extend_from_slice(&(name.len() as u32).to_be_bytes());
+        key.extend_from_slice(name.as_bytes());
+    }
+    key
+}
+
+fn instance_key(i: &Instance) -> Vec<u8> {
+    parts(&[&i.service.namespace, &i.service.name, &i.node, &i.id])
+}
+
+fn lock_key(lock: &Lock) -> Vec<u8> {
+    let kind = match lock.kind {
+        LockKind::Lock => b'l',
+        LockKind::Election => b'e',
+    };
+    [&[kind], lock.name.as_bytes()].concat()
+}
+
+fn encode_meta(meta: &Meta) -> Vec<u8> {
+    meta_numbers(meta).iter().flat_map(|n| n.to_be_bytes()).collect()
+}
+
+fn meta_numbers(m: &Meta) -> [u64; 8] {
+    [
+        m.revision,
+        m.time_ms,
+        m.services_revision,
+        m.nodes_revision,
+        m.checks_revision,
+        m.vanished_revision,
+        m.kv_revision,
+        m.sessions_revision,
+    ]
+}
+
+fn encode_request(r: &Request) -> Vec<u8> {
+    let mut value = [r.digest, r.revision, r.time_ms].iter().flat_map(|n| n.to_be_bytes()).collect::<Vec<u8>>();
+    value.extend(encode_reply(&r.reply));
+    value
+}
+
+mod load;
+pub use load::{LoadError, Loaded, Loader};

@@ -1,0 +1,137 @@
+//! Log entries, votes and membership as bytes: our own protobuf, so that the files outlive any version of openraft.
+
+use super::types::{Entry, LeaderId, LogId, Membership, Node, Payload, Proposal, StoredMembership, Vote};
+use crate::proto::internal as pb;
+use bytes::Bytes;
+use openraft::entry::RaftEntry;
+use prost::Message;
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+/// Bytes on disk that are not what they should be.
+fn invalid(what: &str, why: impl std::fmt::Display) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("cannot decode {what}: {why}"))
+}
+
+fn to_log_id(id: &LogId) -> pb::LogId {
+    pb::LogId { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
+}
+
+fn from_log_id(id: &pb::LogId) -> LogId {
+    LogId::new(LeaderId { term: id.term, node_id: id.node }, id.index)
+}
+
+pub(super) fn encode_log_id(id: &LogId) -> Vec<u8> {
+    to_log_id(id).encode_to_vec()
+}
+
+pub(super) fn decode_log_id(bytes: &[u8]) -> io::Result<LogId> {
+    pb::LogId::decode(bytes).map(|id| from_log_id(&id)).map_err(|e| invalid("a log id", e))
+}
+
+pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
+    let LeaderId { term, node_id } = vote.leader_id;
+    pb::Vote { term, node: node_id, committed: vote.committed }.encode_to_vec()
+}
+
+pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
+    let vote = pb::Vote::decode(bytes).map_err(|e| invalid("the vote", e))?;
+    Ok(Vote { leader_id: LeaderId { term: vote.term, node_id: vote.node }, committed: vote.committed })
+}
+
+fn to_membership(membership: &Membership) -> pb::Membership {
+    let configs = membership.get_joint_config().iter();
+    let node = |(id, node): (&u64, &Node)| (*id, pb::Node { name: node.name.clone(), address: node.address.clone() });
+    pb::Membership {
+        configs: configs.map(|voters| pb::Voters { nodes: voters.iter().copied().collect() }).collect(),
+        nodes: membership.nodes().map(node).collect(),
+    }
+}
+
+fn from_membership(membership: pb::Membership) -> io::Result<Membership> {
+    let configs: Vec<BTreeSet<u64>> = membership.configs.into_iter().map(|c| c.nodes.into_iter().collect()).collect();
+    let node = |(id, node): (u64, pb::Node)| (id, Node { name: node.name, address: node.address });
+    let nodes: BTreeMap<u64, Node> = membership.nodes.into_iter().map(node).collect();
+    if configs.is_empty() && nodes.is_empty() {
+        return Ok(Membership::default());
+    }
+    Membership::new(configs, nodes).map_err(|e| invalid("a membership", e))
+}
+
+pub(super) fn encode_stored_membership(stored: &StoredMembership) -> Vec<u8> {
+    let log_id = stored.log_id().as_ref().map(to_log_id);
+    pb::StoredMembership { log_id, membership: Some(to_membership(stored.membership())) }.encode_to_vec()
+}
+
+pub(super) fn decode_stored_membership(bytes: &[u8]) -> io::Result<StoredMembership> {
+    let stored = pb::StoredMembership::decode(bytes).map_err(|e| invalid("the membership", e))?;
+    let membership = from_membership(stored.membership.unwrap_or_default())?;
+    Ok(StoredMembership::new(stored.log_id.as_ref().map(from_log_id), membership))
+}
+
+pub(super) fn encode_entry(entry: &Entry) -> Bytes {
+    let payload = match &entry.payload {
+        Payload::Blank => None,
+        Payload::Normal(proposal) => Some(pb::log_entry::Payload::Record(proposal.bytes().clone())),
+        Payload::Membership(m) => Some(pb::log_entry::Payload::Membership(to_membership(m))),
+    };
+    pb::LogEntry { log_id: Some(to_log_id(&entry.log_id)), payload }.encode_to_vec().into()
+}
+
+/// Decodes the entry at `index`.
+pub(super) fn decode_entry(index: u64, bytes: Vec<u8>) -> io::Result<Entry> {
+    let what = "a log entry";
+    let entry = pb::LogEntry::decode(Bytes::from(bytes)).map_err(|e| invalid(what, e))?;
+    let log_id = from_log_id(&entry.log_id.ok_or_else(|| invalid(what, "it has no log id"))?);
+    if log_id.index != index {
+        return Err(invalid(what, format_args!("entry {index} says that it is {}", log_id.index)));
+    }
+    let payload = match entry.payload {
+        None => Payload::Blank,
+        Some(pb::log_entry::Payload::Record(bytes)) => {
+            Payload::Normal(Proposal::decode(bytes).map_err(|e| invalid("a record", e))?)
+        }
+        Some(pb::log_entry::Payload::Membership(m)) => Payload::Membership(from_membership(m)?),
+    };
+    Ok(Entry::new(log_id, payload))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn round_trip(entry: &Entry) -> Entry {
+        decode_entry(entry.log_id.index, encode_entry(entry).to_vec()).expect("decodes")
+    }
+
+    #[test]
+    fn blank_and_membership_entries_survive() {
+        let log_id = LogId::new(LeaderId { term: 3, node_id: 7 }, 11);
+        let blank = round_trip(&Entry::new(log_id, Payload::Blank));
+        assert_eq!(log_id, blank.log_id);
+        assert!(matches!(blank.payload, Payload::Blank));
+
+        let node = Node { name: "a".into(), address: "10.0.0.1:8300".into() };
+        let nodes = BTreeMap::from([(1, node.clone()), (2, node)]);
+        let joint = vec![BTreeSet::from([1]), BTreeSet::from([1, 2])];
+        let membership = Membership::new(joint, nodes).expect("valid");
+        let entry = round_trip(&Entry::new(log_id, Payload::Membership(membership.clone())));
+        assert_eq!(Some(membership), entry.get_membership());
+    }
+
+    #[test]
+    fn an_entry_in_the_wrong_place_is_refused() {
+        let log_id = LogId::new(LeaderId { term: 1, node_id: 1 }, 5);
+        let bytes = encode_entry(&Entry::new(log_id, Payload::Blank));
+        let error = decode_entry(6, bytes.to_vec()).expect_err("refused");
+        assert_eq!("cannot decode a log entry: entry 6 says that it is 5", error.to_string());
+    }
+
+    #[test]
+    fn vote_and_stored_membership_survive() {
+        let vote = Vote { leader_id: LeaderId { term: 9, node_id: 2 }, committed: true };
+        assert_eq!(vote, decode_vote(&encode_vote(&vote)).expect("decodes"));
+        let none = StoredMembership::default();
+        assert_eq!(none, decode_stored_membership(&encode_stored_membership(&none)).expect("decodes"));
+    }
+}

@@ -1,0 +1,182 @@
+//! openraft's log storage on top of [`crate::store::Log`]: typed entries, a cache of recent ones, and the rule that an
+//! appended entry is readable at once.
+
+use super::codec;
+use super::entry_cache::EntryCache;
+use super::types::{Entry, LogId, TypeConfig, Vote};
+use crate::store::{Log, OpenedLog};
+use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
+use openraft::{OptionalSend, RaftLogReader};
+use std::fmt::Debug;
+use std::io;
+use std::ops::{Bound, RangeBounds};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Bytes after which a limited read from disk ends.
+const READ_LIMIT: usize = 1 << 20;
+
+/// The log as openraft sees it. Clones share it and serve as readers.
+#[derive(Clone, Debug)]
+pub(super) struct LogStore {
+    log: Log,
+    shared: Arc<Mutex<Shared>>,
+}
+
+#[derive(Debug)]
+struct Shared {
+    cache: EntryCache,
+    vote: Option<Vote>,
+    committed: Option<LogId>,
+}
+
+impl LogStore {
+    /// # Errors
+    /// What is on disk cannot be decoded.
+    pub(super) fn new(opened: OpenedLog) -> io::Result<LogStore> {
+        let OpenedLog { log, vote, committed, purged, last, .. } = opened;
+        let purged = purged.map(|(_, id)| codec::decode_log_id(&id)).transpose()?;
+        let last = last.map(|(index, entry)| codec::decode_entry(index, entry)).transpose()?;
+        let shared = Shared {
+            cache: EntryCache::new(last.map(|e| e.log_id), purged),
+            vote: vote.map(|v| codec::decode_vote(&v)).transpose()?,
+            committed: committed.map(|c| codec::decode_log_id(&c)).transpose()?,
+        };
+        Ok(LogStore { log, shared: Arc::new(Mutex::new(shared)) })
+    }
+
+    /// Last purged entry.
+    pub(super) fn purged(&self) -> Option<LogId> {
+        self.shared().cache.purged
+    }
+
+    /// Applied entries need not stay in memory.
+    pub(super) fn note_applied(&self, index: u64) {
+        self.shared().cache.note_applied(index);
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        // Never held across an await or a call that can panic half way.
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The entries of a range that the log has. With a limit, only the first of them, but at least one.
+    fn read(&self, start: u64, end: u64, limit: usize) -> io::Result<Vec<Entry>> {
+        let mut entries = Vec::new();
+        let (start, end, cached_from) = {
+            let cache = &self.shared().cache;
+            let start = cache.purged.map_or(start, |p| start.max(p.index + 1));
+            let end = end.min(cache.last.map_or(0, |l| l.index + 1));
+            let cached_from = cache.first().unwrap_or(u64::MAX);
+            if cached_from <= start {
+                cache.read(start, end, &mut entries);
+                return Ok(entries);
+            }
+            (start, end, cached_from)
+        };
+        if start >= end {
+            return Ok(entries);
+        }
+        // What is not in memory is durable, so the file has it.
+        let disk_end = end.min(cached_from);
+        for (index, entry) in self.log.read(start..=disk_end - 1, limit)? {
+            entries.push(codec::decode_entry(index, entry)?);
+        }
+        if limit == usize::MAX {
+            self.shared().cache.read(disk_end, end, &mut entries);
+        }
+        Ok(entries)
+    }
+}
+
+impl RaftLogReader<TypeConfig> for LogStore {
+    async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
+        &mut self,
+        range: RB,
+    ) -> io::Result<Vec<Entry>> {
+        let start = match range.start_bound() {
+            Bound::Included(start) => *start,
+            Bound::Excluded(before) => before.saturating_add(1),
+            Bound::Unbounded => 0,
+        };
+        let end = match range.end_bound() {
+            Bound::Included(last) => last.saturating_add(1),
+            Bound::Excluded(end) => *end,
+            Bound::Unbounded => u64::MAX,
+        };
+        self.read(start, end, usize::MAX)
+    }
+
+    async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.read(start, end, READ_LIMIT)
+    }
+
+    async fn read_vote(&mut self) -> io::Result<Option<Vote>> {
+        Ok(self.shared().vote)
+    }
+}
+
+impl RaftLogStorage<TypeConfig> for LogStore {
+    type LogReader = LogStore;
+
+    async fn get_log_state(&mut self) -> io::Result<LogState<TypeConfig>> {
+        let cache = &self.shared().cache;
+        Ok(LogState { last_purged_log_id: cache.purged, last_log_id: cache.last })
+    }
+
+    async fn get_log_reader(&mut self) -> LogStore {
+        self.clone()
+    }
+
+    async fn save_vote(&mut self, vote: &Vote) -> io::Result<()> {
+        self.log.save_vote(codec::encode_vote(vote)).await?;
+        self.shared().vote = Some(*vote);
+        Ok(())
+    }
+
+    async fn save_committed(&mut self, committed: Option<LogId>) -> io::Result<()> {
+        if let Some(id) = &committed {
+            self.log.note_committed(id.index, codec::encode_log_id(id));
+        }
+        self.shared().committed = committed;
+        Ok(())
+    }
+
+    async fn read_committed(&mut self) -> io::Result<Option<LogId>> {
+        Ok(self.shared().committed)
+    }
+
+    async fn append<I>(&mut self, entries: I, callback: IOFlushed<TypeConfig>) -> io::Result<()>
+    where
+        I: IntoIterator<Item = Entry> + OptionalSend,
+        I::IntoIter: OptionalSend,
+    {
+        let mut encoded = Vec::new();
+        let mut last = None;
+        {
+            let mut shared = self.shared();
+            for entry in entries {
+                encoded.push((entry.log_id.index, codec::encode_entry(&entry)));
+                last = Some(entry.log_id);
+                shared.cache.append(entry);
+            }
+        }
+        let shared = self.shared.clone();
+        let done = move |result: io::Result<()>| {
+            if let (Ok(()), Some(last)) = (&result, last) {
+                shared.lock().unwrap_or_else(PoisonError::into_inner).cache.note_flushed(last);
+            }
+            callback.io_completed(result);
+        };
+        self.log.append(encoded, Box::new(done)).await
+    }
+
+    async fn truncate_after(&mut self, last: Option<LogId>) -> io::Result<()> {
+        self.shared().cache.truncate_after(last);
+        self.log.truncate_from(last.map_or(0, |l| l.index + 1)).await
+    }
+
+    async fn purge(&mut self, id: LogId) -> io::Result<()> {
+        self.shared().cache.purge(id);
+        self.log.purge_through(id.index, codec::encode_log_id(&id)).await
+    }
+}

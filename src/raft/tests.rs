@@ -1,0 +1,129 @@
+//! The storage contract of openraft, and replication as a whole on a single server.
+
+use super::bootstrap::start_on;
+use super::log_store::LogStore;
+use super::state_machine::StateMachine;
+use super::types::TypeConfig;
+use super::{Barrier, Handle, Options, ProposeError, Role};
+use crate::clock::Clock;
+use crate::command::{Command, Outcome, Put};
+use crate::store::fault::{Disk, Fault};
+use crate::store::{Checkpoint, Fatal, Log, Medium};
+use crate::watch::Hub;
+use openraft::StorageError;
+use openraft::testing::log::{StoreBuilder, Suite};
+use std::sync::Arc;
+
+struct Builder;
+
+impl StoreBuilder<TypeConfig, LogStore, StateMachine, ()> for Builder {
+    async fn build(&self) -> Result<((), LogStore, StateMachine), StorageError<TypeConfig>> {
+        let medium = Medium::Memory;
+        let opened = Log::open(&medium, Fatal::new()).expect("opens");
+        let log = LogStore::new(opened).expect("is empty");
+        let (checkpoint, loaded) = Checkpoint::open(&medium, [7; 16], Fatal::new()).expect("opens");
+        let (machine, _) = StateMachine::new(loaded, hub(), checkpoint, log.clone()).expect("is empty");
+        Ok(((), log, machine))
+    }
+}
+
+#[tokio::test]
+async fn the_stores_keep_the_contract_of_openraft() {
+    Suite::test_all(Builder).await.expect("the suite passes");
+}
+
+fn hub() -> Arc<Hub> {
+    Arc::new(Hub::default())
+}
+
+fn options(clock: &Clock) -> Options {
+    Options { data_dir: None, node_name: "one".into(), advertise: String::new(), clock: clock.clone() }
+}
+
+async fn started(medium: &Medium) -> Handle {
+    start_on(medium.clone(), options(&Clock::manual(1_000, 5)), hub()).await.expect("starts")
+}
+
+fn put(key: &str, value: &str) -> Command {
+    Command::Put(Put { key: key.to_owned().into(), value: value.to_owned().into(), ..Put::default() })
+}
+
+fn value(handle: &Handle, key: &str) -> Option<String> {
+    handle.state().kv(key.as_bytes()).map(|e| String::from_utf8_lossy(&e.value).into_owned())
+}
+
+#[tokio::test]
+async fn a_new_server_leads_at_once_and_an_answer_can_be_read() {
+    let handle = started(&Medium::Memory).await;
+    let status = handle.status();
+    assert_eq!((Role::Leader, 1), (status.role, status.id));
+    assert_eq!(Some(1), status.leader.map(|(id, _)| id));
+    let (revision, reply) = handle.propose(None, put("a", "1")).await.expect("is accepted");
+    assert!(matches!(reply, Ok(Outcome::Put { done: true, .. })));
+    assert_eq!(Some("1".into()), value(&handle, "a"));
+    assert_eq!(revision, handle.state().revision());
+    for level in [Barrier::Linearizable, Barrier::Lease, Barrier::Local] {
+        handle.barrier(level).await.expect("leads alone");
+    }
+    handle.shutdown().await.expect("stops");
+}
+
+#[tokio::test]
+async fn a_restart_never_goes_back_in_time() {
+    let disk = Medium::Simulated(Disk::new(1));
+    let mut last = 0;
+    for round in 0..4 {
+        let handle = started(&disk).await;
+        assert!(handle.state().revision() >= last, "round {round}");
+        for n in 0..round * 20 {
+            assert_eq!(Some(format!("{n}")), value(&handle, &format!("{}/{n}", round - 1)), "round {round}");
+        }
+        for n in 0..(round + 1) * 20 {
+            let (revision, _) = handle.propose(None, put(&format!("{round}/{n}"), &n.to_string())).await.expect("ok");
+            last = revision;
+        }
+        handle.shutdown().await.expect("stops");
+    }
+}
+
+#[tokio::test]
+async fn every_acknowledged_write_survives_a_crash() {
+    for seed in 0..12 {
+        let disk = Disk::new(seed);
+        let handle = started(&Medium::Simulated(disk.clone())).await;
+        let cluster = handle.status().cluster;
+        disk.plan(seed * 7 % 90, Fault::Crash);
+        let mut acknowledged = 0;
+        while handle.propose(None, put(&format!("k{acknowledged}"), "v")).await.is_ok() {
+            acknowledged += 1;
+        }
+        let message = handle.fatal().await;
+        assert!(message.contains("raft.redb on a simulated disk: cannot"), "seed {seed}: {message}");
+        // A dead disk fails the last checkpoint; that is not what is tested.
+        let _ = handle.shutdown().await;
+        disk.restart();
+
+        let handle = started(&Medium::Simulated(disk)).await;
+        assert_eq!(cluster, handle.status().cluster, "seed {seed}");
+        for n in 0..acknowledged {
+            assert_eq!(Some("v".into()), value(&handle, &format!("k{n}")), "seed {seed}: write {n} of {acknowledged}");
+        }
+        handle.shutdown().await.expect("stops");
+    }
+}
+
+#[tokio::test]
+async fn a_full_disk_stops_the_server_with_the_mend() {
+    for (fault, mend) in [(Fault::NoSpace, "free space on that disk"), (Fault::SyncFails, "check the disk")] {
+        let disk = Disk::new(3);
+        let handle = started(&Medium::Simulated(disk.clone())).await;
+        handle.propose(None, put("before", "1")).await.expect("is accepted").1.expect("is done");
+        disk.plan(0, fault);
+        let error = handle.propose(None, put("after", "1")).await.expect_err("is not acknowledged");
+        let ProposeError::Fatal(message) = error else { panic!("{fault:?}: {error:?}") };
+        assert!(message.starts_with("raft.redb") && message.contains(mend), "{fault:?}: {message}");
+        assert_eq!(message, handle.fatal().await);
+        handle.propose(None, put("later", "1")).await.expect_err("nothing is acknowledged any more");
+        assert_eq!(None, value(&handle, "after"), "{fault:?}");
+    }
+}

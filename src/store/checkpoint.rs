@@ -1,0 +1,298 @@
+//! The checkpoint: a copy of the state on disk, up to about a second old. Owns `state.redb`, what waits to be written to
+//! it, and views of it for snapshots. Serving never waits for it: the state is served from memory, and the thread behind
+//! it ([`super::mirror`]) writes what has changed.
+
+use super::medium::spawn_thread;
+use super::mirror::Mirror;
+use super::tables::{self, META_FLOOR, META_POSITION};
+use super::{Fatal, Image, Medium, StoreError, import};
+use crate::machine::{Change, Event, State};
+use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use tokio::sync::{Notify, oneshot, watch};
+
+/// redb's cache for the checkpoint, in bytes.
+pub(super) const CACHE: usize = 8 << 20;
+/// Changes that wait for the disk before applying must wait for it: some seconds of a fast disk's work.
+const PENDING_LIMIT: usize = 65_536;
+/// Changes after which the writer does not wait for its second to pass.
+pub(super) const PENDING_TARGET: usize = 10_000;
+
+/// Up to where a checkpoint or snapshot holds the log. The ids are encoded by the user of the store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// Index of the last applied entry.
+    pub index: u64,
+    /// Its encoded log id.
+    pub applied: Vec<u8>,
+    /// The encoded membership as of that entry.
+    pub membership: Vec<u8>,
+}
+
+impl Position {
+    pub(super) fn encode(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(16 + self.applied.len() + self.membership.len());
+        bytes.extend_from_slice(&self.index.to_le_bytes());
+        bytes.extend_from_slice(&(self.applied.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(&self.applied);
+        bytes.extend_from_slice(&self.membership);
+        bytes
+    }
+
+    pub(super) fn decode(bytes: &[u8]) -> Option<Position> {
+        let (index, rest) = bytes.split_first_chunk::<8>()?;
+        let (length, rest) = rest.split_first_chunk::<4>()?;
+        let (applied, membership) = rest.split_at_checked(u32::from_le_bytes(*length) as usize)?;
+        Some(Position { index: u64::from_le_bytes(*index), applied: applied.to_vec(), membership: membership.to_vec() })
+    }
+}
+
+/// What one applied batch did.
+#[derive(Debug)]
+pub struct Delta {
+    /// The state after it.
+    pub state: Arc<State>,
+    /// Up to where the log is applied in it.
+    pub position: Position,
+    /// What it changed, in order.
+    pub changes: Vec<Change>,
+}
+
+/// What a checkpoint holds.
+#[derive(Debug)]
+pub struct Loaded {
+    /// The state.
+    pub state: State,
+    /// What happened lately, in order, for watchers that resume.
+    pub events: Vec<Event>,
+    /// Index after which `events` is complete.
+    pub floor: u64,
+    /// Up to where it holds the log; `None` in a new file.
+    pub position: Option<Position>,
+}
+
+/// The checkpoint of one server. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Checkpoint {
+    shared: Arc<Shared>,
+}
+
+/// What the writer and its callers share.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) inbox: Mutex<Inbox>,
+    /// Wakes the writer.
+    pub(super) work: Condvar,
+    /// Wakes those who wait for room in the inbox.
+    pub(super) room: Notify,
+    /// Index up to which the checkpoint is durable.
+    pub(super) durable: watch::Sender<Option<u64>>,
+    /// The writer holds the file; when it stops, the file is let go.
+    pub(super) database: Mutex<Weak<Database>>,
+    pub(super) cluster: [u8; 16],
+    pub(super) file: String,
+}
+
+/// What waits for the writer.
+#[derive(Debug, Default)]
+pub(super) struct Inbox {
+    pub(super) latest: Option<(Arc<State>, Position)>,
+    pub(super) changes: Vec<Change>,
+    pub(super) flushes: Vec<oneshot::Sender<io::Result<()>>>,
+    pub(super) install: Option<Install>,
+    pub(super) closing: bool,
+    pub(super) stopped: Option<String>,
+}
+
+/// A snapshot to put in the place of the checkpoint.
+#[derive(Debug)]
+pub(super) struct Install {
+    pub(super) image: Image,
+    pub(super) done: oneshot::Sender<Result<Loaded, StoreError>>,
+}
+
+impl Shared {
+    pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
+        // Every change of the inbox is a single assignment: it is consistent even after a panic.
+        self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Checkpoint {
+    /// Whether there is a checkpoint.
+    pub fn exists(medium: &Medium) -> bool {
+        medium.exists(tables::STATE_FILE)
+    }
+
+    /// Opens the checkpoint of this cluster, or creates an empty one, loads the state, and starts the writer.
+    ///
+    /// # Errors
+    /// The file cannot be read, is in use, is damaged, has a newer format, or belongs to another cluster.
+    pub fn open(medium: &Medium, cluster: [u8; 16], fatal: Fatal) -> Result<(Checkpoint, Loaded), StoreError> {
+        medium.remove(tables::INSTALL_FILE)?;
+        let file = medium.describe(tables::STATE_FILE);
+        let database = medium.open(tables::STATE_FILE, CACHE)?;
+        tables::check_format(&database, &file)?;
+        match tables::read_meta(&database, &file, tables::META_CLUSTER)? {
+            None => tables::write_meta(&database, &file, tables::META_CLUSTER, &cluster)?,
+            Some(found) if found == cluster => {}
+            Some(_) => return Err(StoreError::corrupt(&file, "it belongs to another cluster than the raft log")),
+        }
+        let (loaded, history) = import::load(&database, &file)?;
+        let database = Arc::new(database);
+        let shared = Arc::new(Shared {
+            inbox: Mutex::default(),
+            work: Condvar::new(),
+            room: Notify::new(),
+            durable: watch::Sender::new(loaded.position.as_ref().map(|p| p.index)),
+            database: Mutex::new(Arc::downgrade(&database)),
+            cluster,
+            file,
+        });
+        let mirror = Mirror::new(shared.clone(), database, medium.clone(), history, fatal.clone());
+        spawn_thread("checkpoint writer", fatal, move || mirror.run())?;
+        Ok((Checkpoint { shared }, loaded))
+    }
+
+    /// Hands over an applied batch. Waits only when the disk is far behind.
+    pub async fn push(&self, delta: Delta) {
+        loop {
+            let room = self.shared.room.notified();
+            {
+                let mut inbox = self.shared.inbox();
+                if inbox.changes.len() < PENDING_LIMIT || inbox.stopped.is_some() {
+                    let idle = inbox.latest.is_none();
+                    inbox.latest = Some((delta.state, delta.position));
+                    let before = inbox.changes.len();
+                    inbox.changes.extend(delta.changes);
+                    if idle || (before < PENDING_TARGET && inbox.changes.len() >= PENDING_TARGET) {
+                        self.shared.work.notify_one();
+                    }
+                    return;
+                }
+            }
+            room.await;
+        }
+    }
+
+    /// Makes everything handed over so far durable.
+    ///
+    /// # Errors
+    /// The disk failed; the node is about to stop.
+    pub async fn flush(&self) -> io::Result<()> {
+        let (done, flushed) = oneshot::channel();
+        self.request(|inbox| inbox.flushes.push(done))?;
+        flushed.await.map_err(|_| closed())?
+    }
+
+    /// Puts a snapshot in the place of the checkpoint and returns what it held. What was pushed before is dropped.
+    ///
+    /// # Errors
+    /// The snapshot is damaged, newer, or of another cluster: nothing has changed then. Or the disk failed.
+    pub async fn install(&self, image: Image) -> Result<Loaded, StoreError> {
+        let (done, installed) = oneshot::channel();
+        let gone = |_| StoreError::Snapshot(super::SnapshotError::Io(closed()));
+        self.request(|inbox| inbox.install = Some(Install { image, done })).map_err(gone)?;
+        installed.await.map_err(|_| gone(closed()))?
+    }
+
+    /// The index up to which the checkpoint is durable, as it moves. The log may be purged up to there.
+    pub fn durable(&self) -> watch::Receiver<Option<u64>> {
+        self.shared.durable.subscribe()
+    }
+
+    /// The checkpoint as it stands, unmoved by later writes; `None` if nothing was ever written. Pages that it sees are
+    /// not reused until it is dropped.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn view(&self) -> io::Result<Option<View>> {
+        let database = self.shared.database.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        let database = database.ok_or_else(closed)?;
+        let fail = |e: redb::Error| StoreError::io(&self.shared.file, "read the checkpoint", e);
+        let transaction = database.begin_read().map_err(|e| fail(e.into()))?;
+        let (position, floor) = match transaction.open_table(tables::META) {
+            Ok(table) => {
+                let row = |key| table.get(key).map_err(|e| fail(e.into()));
+                (row(META_POSITION)?.map(|p| Position::decode(p.value())), tables::floor(row(META_FLOOR)?))
+            }
+            Err(TableError::TableDoesNotExist(_)) => (None, 0),
+            Err(e) => return Err(fail(e.into()).into()),
+        };
+        match position {
+            None => Ok(None),
+            Some(None) => Err(StoreError::corrupt(&self.shared.file, "bad position row").into()),
+            Some(Some(position)) => Ok(Some(View { transaction, position, floor, cluster: self.shared.cluster })),
+        }
+    }
+
+    /// Makes everything durable, stops the writer and lets go of the file.
+    ///
+    /// # Errors
+    /// The disk failed.
+    pub async fn close(&self) -> io::Result<()> {
+        let (done, closed) = oneshot::channel();
+        let asked = self.request(|inbox| {
+            inbox.flushes.push(done);
+            inbox.closing = true;
+        });
+        if asked.is_err() {
+            return Ok(());
+        }
+        // A writer that is gone has nothing left to write.
+        closed.await.unwrap_or(Ok(()))
+    }
+
+    fn request(&self, ask: impl FnOnce(&mut Inbox)) -> io::Result<()> {
+        let mut inbox = self.shared.inbox();
+        if let Some(reason) = &inbox.stopped {
+            return Err(io::Error::other(reason.clone()));
+        }
+        ask(&mut inbox);
+        self.shared.work.notify_one();
+        Ok(())
+    }
+}
+
+fn closed() -> io::Error {
+    io::Error::other("the checkpoint is closed")
+}
+
+/// A checkpoint as of one moment.
+pub struct View {
+    transaction: ReadTransaction,
+    position: Position,
+    floor: u64,
+    cluster: [u8; 16],
+}
+
+impl std::fmt::Debug for View {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("View").field("position", &self.position).finish_non_exhaustive()
+    }
+}
+
+impl View {
+    /// Up to where it holds the log.
+    pub fn position(&self) -> &Position {
+        &self.position
+    }
+
+    pub(super) fn floor(&self) -> u64 {
+        self.floor
+    }
+
+    pub(super) fn cluster(&self) -> &[u8; 16] {
+        &self.cluster
+    }
+
+    /// All rows in the order of their keys; `None` if there is no table yet.
+    pub(super) fn rows(&self) -> Result<Option<redb::Range<'static, &'static [u8], &'static [u8]>>, redb::Error> {
+        match self.transaction.open_table(tables::ROWS) {
+            Ok(table) => Ok(Some(table.range::<&[u8]>(..)?)),
+            Err(TableError::TableDoesNotExist(_)) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! The thread behind the checkpoint: about once a second it takes what has changed, keeps the last row of each key, and
+//! writes rows and position in one durable transaction. Many batches cost one sync, and encoding a row is not in the way
+//! of the next write.
+
+use super::checkpoint::{Inbox, Install, PENDING_TARGET, Position, Shared};
+use super::tables::{META, META_FLOOR, META_POSITION, ROWS};
+use super::{Fatal, Medium, StoreError, import};
+use crate::machine::rows::{self, RowOp};
+use crate::machine::{Change, State};
+use redb::{Database, ReadableTable, Table};
+use std::io;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::sync::oneshot;
+
+/// How old the checkpoint may get.
+const INTERVAL: Duration = Duration::from_secs(1);
+/// The history of changes that is kept so that watchers can resume after a restart, in rows and bytes: what the watch hub
+/// keeps in memory at most. A row holds the events of one checkpoint.
+const HISTORY_ROWS: u64 = 65_536;
+const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
+/// Rows of history that one checkpoint removes at most.
+const TRIM_SLICE: u64 = 16_384;
+
+/// How much history of changes the file holds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct History {
+    pub(super) rows: u64,
+    pub(super) bytes: u64,
+}
+
+impl History {
+    /// Counts a row, if it is one of history. `key` starts with the number of its table.
+    pub(super) fn note(&mut self, key: &[u8], value: &[u8]) {
+        if key.first() == Some(&rows::HISTORY) {
+            self.rows += 1;
+            self.bytes += (key.len() + value.len()) as u64;
+        }
+    }
+
+    fn too_much(&self) -> bool {
+        self.rows > HISTORY_ROWS || self.bytes > HISTORY_BYTES
+    }
+}
+
+/// The thread's state.
+pub(super) struct Mirror {
+    shared: Arc<Shared>,
+    database: Arc<Database>,
+    medium: Medium,
+    history: History,
+    fatal: Fatal,
+}
+
+impl Mirror {
+    pub(super) fn new(
+        shared: Arc<Shared>,
+        database: Arc<Database>,
+        medium: Medium,
+        history: History,
+        fatal: Fatal,
+    ) -> Mirror {
+        Mirror { shared, database, medium, history, fatal }
+    }
+
+    /// Works until the checkpoint is closed or fails.
+    pub(super) fn run(mut self) {
+        loop {
+            let inbox = self.wait();
+            let closing = inbox.closing;
+            let (flushes, failure) = self.work(inbox);
+            if !closing && failure.is_none() {
+                answer(flushes, None);
+                continue;
+            }
+            let reason = failure.clone().unwrap_or_else(|| "the checkpoint is closed".to_owned());
+            let Mirror { shared, database, .. } = self;
+            let late = {
+                let mut inbox = shared.inbox();
+                inbox.stopped = Some(reason);
+                std::mem::take(&mut inbox.flushes)
+            };
+            shared.room.notify_waiters();
+            // Whoever closes the checkpoint may open the file again at once.
+            drop(database);
+            answer(flushes, failure.as_deref());
+            answer(late, failure.as_deref());
+            return;
+        }
+    }
+
+    /// Does what the inbox asks for; returns who waits for it, and why the thread must stop, if it must.
+    fn work(&mut self, inbox: Inbox) -> (Vec<oneshot::Sender<io::Result<()>>>, Option<String>) {
+        let Inbox { latest, changes, flushes, install, .. } = inbox;
+        let mut outcome = Ok(());
+        match (install, latest) {
+            (Some(install), _) => self.install(install),
+            (None, Some((state, position))) => outcome = self.write(&state, &position, &changes),
+            (None, None) => {}
+        }
+        drop(changes);
+        self.shared.room.notify_waiters();
+        let failure = outcome.err().map(|e| e.to_string());
+        if let Some(message) = &failure {
+            self.fatal.report(message.clone());
+        }
+        (flushes, failure)
+    }
+
+    /// Takes what there is, when it is time: somebody asks, enough has gathered, or the oldest waits a second.
+    fn wait(&self) -> Inbox {
+        let mut inbox = self.shared.inbox();
+        let mut dirty_since = None;
+        loop {
+            let asked = inbox.closing || inbox.install.is_some() || !inbox.flushes.is_empty();
+            if asked || inbox.changes.len() >= PENDING_TARGET {
+                return std::mem::take(&mut *inbox);
+            }
+            if inbox.latest.is_none() {
+                inbox = self.shared.work.wait(inbox).unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            let age = dirty_since.get_or_insert_with(Instant::now).elapsed();
+            let Some(left) = INTERVAL.checked_sub(age).filter(|left| !left.is_zero()) else {
+                return std::mem::take(&mut *inbox);
+            };
+            inbox = self.shared.work.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn write(&mut self, state: &State, position: &Position, changes: &[Change]) -> Result<(), StoreError> {
+        let rows = last_of_each_key(rows::of_changes(state, changes));
+        let written = self.write_rows(&rows, position);
+        written.map_err(|e| StoreError::io(&self.shared.file, "write the checkpoint", e))?;
+        self.shared.durable.send_replace(Some(position.index));
+        Ok(())
+    }
+
+    fn write_rows(&mut self, rows: &[(Vec<u8>, Option<Vec<u8>>)], position: &Position) -> Result<(), redb::Error> {
+        let mut transaction = self.database.begin_write()?;
+        // Two more writes a second, for a start after a crash in milliseconds however large the file is.
+        transaction.set_quick_repair(true);
+        let mut history = self.history;
+        {
+            let mut table = transaction.open_table(ROWS)?;
+            for (key, value) in rows {
+                match value {
+                    Some(value) => {
+                        history.note(key, value);
+                        table.insert(key.as_slice(), value.as_slice())?;
+                    }
+                    None => drop(table.remove(key.as_slice())?),
+                }
+            }
+            let mut meta = transaction.open_table(META)?;
+            if history.too_much() {
+                let floor = trim(&mut table, &mut history)?.unwrap_or(position.index);
+                meta.insert(META_FLOOR, floor.to_le_bytes().as_slice())?;
+            }
+            meta.insert(META_POSITION, position.encode().as_slice())?;
+        }
+        transaction.commit()?;
+        self.history = history;
+        Ok(())
+    }
+
+    /// Puts a snapshot in the place of the checkpoint. A bad snapshot is the caller's error, not this thread's.
+    fn install(&mut self, install: Install) {
+        let installed = import::install(&self.medium, install.image, &self.shared.cluster);
+        let outcome = match installed {
+            Ok(installed) => {
+                self.database = Arc::new(installed.database);
+                let mut shared = self.shared.database.lock().unwrap_or_else(PoisonError::into_inner);
+                *shared = Arc::downgrade(&self.database);
+                drop(shared);
+                self.history = installed.history;
+                self.shared.durable.send_replace(installed.loaded.position.as_ref().map(|p| p.index));
+                Ok(installed.loaded)
+            }
+            Err(e) => Err(e),
+        };
+        // Whoever asked may have stopped waiting; the installed file stands all the same.
+        let _ = install.done.send(outcome);
+    }
+}
+
+fn answer(flushes: Vec<oneshot::Sender<io::Result<()>>>, failure: Option<&str>) {
+    for done in flushes {
+        // Whoever asked may have stopped waiting.
+        let _ = done.send(failure.map_or(Ok(()), |message| Err(io::Error::other(message.to_owned()))));
+    }
+}
+
+/// The keys with their tables in front, in order, each with what was written to it last.
+fn last_of_each_key(ops: Vec<RowOp>) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
+    let with_table = |op: RowOp| {
+        let mut key = Vec::with_capacity(op.key.len() + 1);
+        key.push(op.table);
+        key.extend_from_slice(&op.key);
+        (key, op.value)
+    };
+    let mut rows: Vec<_> = ops.into_iter().map(with_table).collect();
+    // Stable: of equal keys the last stays last.
+    rows.sort_by(|a, b| a.0.cmp(&b.0));
+    rows.reverse();
+    rows.dedup_by(|a, b| a.0 == b.0);
+    rows.reverse();
+    rows
+}
+
+/// Removes the oldest history; returns the index after which it is complete, unless none is left.
+fn trim(table: &mut Table<'_, &[u8], &[u8]>, history: &mut History) -> Result<Option<u64>, redb::Error> {
+    let start = [rows::HISTORY];
+    let end = [rows::HISTORY + 1];
+    let mut left = *history;
+    let mut kept = None;
+    for row in table.range(start.as_slice()..end.as_slice())? {
+        let (key, value) = row?;
+        let key = key.value();
+        if !left.too_much() || history.rows - left.rows >= TRIM_SLICE {
+            kept = Some(key.to_vec());
+            break;
+        }
+        left.rows = left.rows.saturating_sub(1);
+        left.bytes = left.bytes.saturating_sub((key.len() + value.value().len()) as u64);
+    }
+    let until = kept.as_deref().unwrap_or(&end);
+    table.retain_in(start.as_slice()..until, |_, _| false)?;
+    *history = left;
+    // The key of a row of history is the revision of its first event.
+    let first = kept.and_then(|key| Some(u64::from_be_bytes(key.get(1..)?.try_into().ok()?)));
+    Ok(first.map(|first| first.saturating_sub(1)))
+}

@@ -1,0 +1,121 @@
+use super::{CLUSTER, Random, batch, contents};
+use crate::machine::State;
+use crate::store::fault::{Disk, Fault};
+use crate::store::tables::{self, FORMAT, META_FORMAT, STATE_FILE};
+use crate::store::{Checkpoint, Fatal, Loaded, Medium, StoreError};
+use std::collections::BTreeMap;
+
+fn open(disk: &Disk) -> (Checkpoint, Loaded) {
+    Checkpoint::open(&Medium::Simulated(disk.clone()), CLUSTER, Fatal::new()).expect("opens")
+}
+
+#[tokio::test]
+async fn a_flush_makes_everything_before_it_durable() {
+    let disk = Disk::new(1);
+    let (checkpoint, loaded) = open(&disk);
+    assert_eq!(None, loaded.position);
+    let mut state = State::new();
+    checkpoint.push(batch(&mut state, 1, ["a".into(), "b".into()])).await;
+    let last = batch(&mut state, 3, ["a".into()]);
+    let position = last.position.clone();
+    checkpoint.push(last).await;
+    checkpoint.flush().await.expect("flushes");
+    assert_eq!(Some(3), *checkpoint.durable().borrow());
+    checkpoint.close().await.expect("closes");
+    disk.restart();
+    let (_, loaded) = open(&disk);
+    assert_eq!(Some(position), loaded.position);
+    assert_eq!(contents(&state), contents(&loaded.state));
+    assert_eq!(state.meta(), loaded.state.meta());
+    assert_eq!(0, loaded.floor);
+    assert_eq!(vec![1, 2, 3], loaded.events.iter().map(|e| e.revision).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn after_a_crash_the_checkpoint_is_exactly_one_that_was_made() {
+    for seed in 0..40 {
+        let mut random = Random(seed);
+        let disk = Disk::new(seed);
+        let (checkpoint, _) = open(&disk);
+        disk.plan(random.below(150), Fault::Crash);
+        let mut state = State::new();
+        let mut made = BTreeMap::from([(None, Vec::new())]);
+        let mut sure = None;
+        let mut next = 1;
+        loop {
+            let keys: Vec<_> = (0..=random.below(30)).map(|_| format!("key {}", random.below(40))).collect();
+            let delta = batch(&mut state, next, keys);
+            next = delta.position.index + 1;
+            made.insert(Some(delta.position.index), contents(&state));
+            checkpoint.push(delta).await;
+            if checkpoint.flush().await.is_err() {
+                break;
+            }
+            sure = Some(next - 1);
+        }
+        disk.restart();
+        let (_, loaded) = open(&disk);
+        let index = loaded.position.map(|p| p.index);
+        assert!(index >= sure, "seed {seed}: {index:?} is before the acknowledged {sure:?}");
+        assert_eq!(made[&index], contents(&loaded.state), "seed {seed}: at {index:?}");
+        assert_eq!(index.unwrap_or(0), loaded.state.revision(), "seed {seed}");
+    }
+}
+
+#[tokio::test]
+async fn a_failing_disk_is_fatal_and_frees_those_who_wait() {
+    let disk = Disk::new(1);
+    let fatal = Fatal::new();
+    let (checkpoint, _) = Checkpoint::open(&Medium::Simulated(disk.clone()), CLUSTER, fatal.clone()).expect("opens");
+    disk.plan(0, Fault::NoSpace);
+    let mut state = State::new();
+    checkpoint.push(batch(&mut state, 1, ["a".into()])).await;
+    checkpoint.flush().await.expect_err("cannot be durable");
+    let message = fatal.wait().await;
+    assert!(message.starts_with("state.redb on a simulated disk: cannot write the checkpoint"), "{message}");
+    checkpoint.flush().await.expect_err("the writer has stopped");
+    checkpoint.push(batch(&mut state, 2, ["a".into()])).await;
+}
+
+#[tokio::test]
+async fn what_has_changed_is_written_without_being_asked() {
+    let (checkpoint, _) = open(&Disk::new(1));
+    let mut durable = checkpoint.durable();
+    checkpoint.push(batch(&mut State::new(), 1, ["a".into()])).await;
+    durable.wait_for(|index| *index == Some(1)).await.expect("the writer lives");
+}
+
+#[tokio::test]
+async fn the_history_is_trimmed_to_its_limit() {
+    let disk = Disk::new(1);
+    let (checkpoint, _) = open(&disk);
+    let mut state = State::new();
+    let mut next = 1;
+    let value = "v".repeat(40 << 10);
+    for _ in 0..30 {
+        let delta = batch(&mut state, next, [value.clone()]);
+        next += 1;
+        checkpoint.push(delta).await;
+        checkpoint.flush().await.expect("flushes");
+    }
+    checkpoint.close().await.expect("closes");
+    let (_, loaded) = open(&disk);
+    let revisions: Vec<_> = loaded.events.iter().map(|e| e.revision).collect();
+    assert!(revisions.len() < 30 && revisions.last() == Some(&30), "{revisions:?}");
+    assert!(revisions.is_sorted());
+    assert_eq!(revisions[0] - 1, loaded.floor);
+}
+
+#[tokio::test]
+async fn another_cluster_and_a_newer_format_are_refused() {
+    let medium = Medium::Simulated(Disk::new(1));
+    let (checkpoint, _) = Checkpoint::open(&medium, CLUSTER, Fatal::new()).expect("opens");
+    checkpoint.close().await.expect("closes");
+    let error = Checkpoint::open(&medium, [1; 16], Fatal::new()).expect_err("is refused");
+    assert!(error.to_string().contains("it belongs to another cluster than the raft log"));
+    let database = medium.open(STATE_FILE, 1 << 20).expect("opens");
+    tables::write_meta(&database, "x", META_FORMAT, &(FORMAT + 1).to_le_bytes()).expect("writes");
+    drop(database);
+    let error = Checkpoint::open(&medium, CLUSTER, Fatal::new()).expect_err("is refused");
+    assert!(matches!(error, StoreError::NewerFormat { .. }), "{error}");
+}
