@@ -244,3 +244,24 @@ async fn bad_configurations_end_the_agent() {
         assert_eq!(lictor(&[&["agent"], args].concat(), "", &[]).await, failed(expected));
     }
 }
+
+#[tokio::test]
+async fn an_agent_behind_a_unix_socket() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = dir.path().join("http.sock");
+    let listener = tokio::net::UnixListener::bind(&path).expect("bound");
+    let agent = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.expect("a connection");
+        let mut bytes = Vec::new();
+        while !bytes.ends_with(b"\r\n\r\n") {
+            assert_ne!(stream.read_buf(&mut bytes).await.expect("readable"), 0);
+        }
+        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 7\r\n\r\n[\"dc1\"]").await.expect("answered");
+        bytes
+    });
+    let address = format!("unix://{}", path.display());
+    assert_eq!(lictor(&["catalog", "datacenters", "-http-addr", &address], "", &[]).await, ok("dc1\n"));
+    let sent = agent.await.expect("the agent ran");
+    assert!(sent.starts_with(b"GET /v1/catalog/datacenters HTTP/1.1\r\n"));
+}

@@ -1,3 +1,5 @@
+//! Flags in all ways of writing them, and whatever else may be typed.
+
 use super::*;
 use crate::cli::tree;
 use crate::cli::tree::Flags;

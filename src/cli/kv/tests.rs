@@ -1,3 +1,5 @@
+//! The key-value commands: what they send, print and refuse.
+
 use crate::cli::canned::{Canned, Outcome, lictor};
 
 const A: &str = r#"{"LockIndex":0,"Key":"a/b","Flags":0,"Value":"aGVsbG8=","CreateIndex":13,"ModifyIndex":14}"#;

@@ -1,3 +1,5 @@
+//! Times, and the two shapes of a line.
+
 use super::*;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
