@@ -201,10 +201,10 @@ impl Target {
         let rate = instances as f64 / stats.elapsed.as_secs_f64();
         let mut record = self.record(&stats, rate, "instances/s", cpu, instances);
         let after = self.pid.and_then(sys::rss_bytes);
-        if let (Some(before), Some(after)) = (before, after) {
-            let each = (after - before) / instances as f64;
-            record.note = Some(format!("{:.2} s, {each:.0} B RSS/instance", stats.elapsed.as_secs_f64()));
-        }
+        // A server may have shrunk meanwhile, and a foreign one may be hidden: then only the time is told.
+        let grown = after.zip(before).map(|(after, before)| (after - before) / instances as f64);
+        let each = grown.filter(|&b| b > 0.0).map_or(String::new(), |b| format!(", {b:.0} B RSS/instance"));
+        record.note = Some(format!("{:.2} s{each}", stats.elapsed.as_secs_f64()));
         Ok(record)
     }
 

@@ -10,7 +10,8 @@ use super::types::{Node, Raft};
 use crate::clock::Clock;
 use crate::store::{Checkpoint, Fatal, Identity, Log, Medium};
 use crate::watch::Hub;
-use openraft::{Config, SnapshotPolicy};
+use openraft::type_config::async_runtime::watch::WatchReceiver;
+use openraft::{ChangeMembers, Config, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -68,28 +69,47 @@ pub(super) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
     let (checkpoint, loaded) = Checkpoint::open(&medium, identity.cluster, fatal.clone())?;
     check_no_gap(&log_store, loaded.position.as_ref().map(|p| p.index))?;
     let (machine, published) = StateMachine::new(loaded, hub, checkpoint.clone(), log_store.clone())?;
-    let config = Arc::new(config().validate().map_err(|e| StartError::Raft(e.to_string()))?);
+    let config = Arc::new(config().validate().map_err(fail)?);
     let raft = Raft::new(identity.node, config, Network, log_store, machine);
-    let raft = raft.await.map_err(|e| StartError::Raft(e.to_string()))?;
+    let raft = raft.await.map_err(fail)?;
 
-    take_the_lead(&raft, identity.node, Node { name: options.node_name, address: options.advertise }).await?;
+    let node = Node { name: options.node_name, address: options.advertise };
     let limit = RECOVERY_LIMIT;
-    raft.wait_for_recovery(Some(limit)).await.map_err(|_| StartError::Recovery(limit.as_secs()))?;
-    tokio::spawn(purge::run(raft.clone(), checkpoint.durable()));
+    let led = take_the_lead(&raft, identity.node, &node).await;
+    let recovered = raft.wait_for_recovery(Some(limit)).await;
+    // What the store said is the cause, whatever raft makes of it.
+    if let Some(message) = fatal.message() {
+        return Err(StartError::Raft(message));
+    }
+    led?;
+    recovered.map_err(|_| StartError::Recovery(limit.as_secs()))?;
+    refresh_own_entry(&raft, identity.node, node).await?;
     Ok(Handle::new(raft, published, identity, options.clock, fatal, log, checkpoint))
 }
 
 /// A new server starts a cluster of itself; one that is alone need not wait for an election timeout.
-async fn take_the_lead(raft: &Raft, id: u64, node: Node) -> Result<(), StartError> {
-    let fail = |e: &dyn std::fmt::Display| StartError::Raft(e.to_string());
-    if !raft.is_initialized().await.map_err(|e| fail(&e))? {
-        return raft.initialize(BTreeMap::from([(id, node)])).await.map_err(|e| fail(&e));
+async fn take_the_lead(raft: &Raft, id: u64, node: &Node) -> Result<(), StartError> {
+    if !raft.is_initialized().await.map_err(fail)? {
+        return raft.initialize(BTreeMap::from([(id, node.clone())])).await.map_err(fail);
     }
-    let alone = raft.voter_ids().all(|voter| voter == id);
-    if alone {
-        raft.trigger().elect(false).await.map_err(|e| fail(&e))?;
+    if raft.voter_ids().all(|voter| voter == id) {
+        raft.trigger().elect(false).await.map_err(fail)?;
     }
     Ok(())
+}
+
+/// A server that leads alone tells the log when its name or address has changed.
+async fn refresh_own_entry(raft: &Raft, id: u64, node: Node) -> Result<(), StartError> {
+    let known = raft.server_metrics().borrow_watched().membership_config.get_node(&id).cloned();
+    if known.as_ref() == Some(&node) || !raft.voter_ids().all(|voter| voter == id) {
+        return Ok(());
+    }
+    let change = ChangeMembers::SetNodes(BTreeMap::from([(id, node)]));
+    raft.change_membership(change, true).await.map(drop).map_err(fail)
+}
+
+fn fail(error: impl std::fmt::Display) -> StartError {
+    StartError::Raft(error.to_string())
 }
 
 /// What was purged from the log must be in the checkpoint.

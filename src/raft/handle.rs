@@ -1,6 +1,7 @@
 //! What the rest of the server uses: propose, read, wait, watch the cluster, stop.
 
 use super::error::{ProposeError, Refused, no_leader};
+use super::purge;
 use super::state_machine::Published;
 use super::status::{self, Status};
 use super::types::{Proposal, Raft, TypeConfig};
@@ -12,10 +13,11 @@ use crate::store::{Checkpoint, Fatal, Identity, Log};
 use openraft::errors::{LinearizableReadError, RaftError};
 use openraft::type_config::async_runtime::watch::WatchReceiver;
 use openraft::{ReadPolicy, ServerState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::watch;
+use tokio::task::AbortHandle;
 
 /// Largest encoded command: far above any single object, far below what would stall replication.
 const RECORD_LIMIT: usize = 4 << 20;
@@ -61,6 +63,14 @@ struct Inner {
     fatal: Fatal,
     log: Log,
     checkpoint: Checkpoint,
+    /// Tasks that end with the last handle.
+    background: Vec<AbortHandle>,
+}
+
+impl Drop for Inner {
+    fn drop(&mut self) {
+        self.background.iter().for_each(AbortHandle::abort);
+    }
 }
 
 impl std::fmt::Debug for Handle {
@@ -82,10 +92,13 @@ impl Handle {
         let status = watch::Sender::new(status::current(&raft, uuid::Uuid::from_bytes(identity.cluster)));
         let stamped_ms = AtomicU64::new(published.state.load().time_ms());
         let server = raft.server_metrics();
-        let inner = Inner { raft, published, server, status, identity, clock, stamped_ms, fatal, log, checkpoint };
-        let handle = Handle { inner: Arc::new(inner) };
-        tokio::spawn(watch_server(Arc::downgrade(&handle.inner), handle.inner.server.clone()));
-        handle
+        let purging = tokio::spawn(purge::run(raft.clone(), checkpoint.durable())).abort_handle();
+        let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
+            let watching = tokio::spawn(watch_server(weak.clone(), server.clone())).abort_handle();
+            let background = vec![purging, watching];
+            Inner { raft, published, server, status, identity, clock, stamped_ms, fatal, log, checkpoint, background }
+        });
+        Handle { inner }
     }
 
     /// Proposes a command and waits until it is durable, applied and published. Returns its revision and its reply.
@@ -234,7 +247,7 @@ impl Inner {
 
 /// Keeps the watched status up to date while the handle lives.
 async fn watch_server(
-    inner: std::sync::Weak<Inner>,
+    inner: Weak<Inner>,
     mut server: openraft::alias::WatchReceiverOf<TypeConfig, openraft::metrics::RaftServerMetrics<TypeConfig>>,
 ) {
     while server.changed().await.is_ok() {

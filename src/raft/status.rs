@@ -52,6 +52,8 @@ pub struct Status {
     pub applied: u64,
     /// Index of the last entry that the newest snapshot holds.
     pub snapshot: u64,
+    /// Index of the last entry that the log no longer holds.
+    pub purged: u64,
     /// All servers by raft id, this one included.
     pub members: Vec<Member>,
 }
@@ -73,6 +75,7 @@ pub(super) fn current(raft: &Raft, cluster: uuid::Uuid) -> Status {
         committed: index(&metrics.local_committed),
         applied: index(&metrics.last_applied),
         snapshot: index(&metrics.snapshot),
+        purged: index(&metrics.purged),
         ..of_server(&server, cluster)
     }
 }
@@ -99,6 +102,7 @@ fn of_server(metrics: &RaftServerMetrics<TypeConfig>, cluster: uuid::Uuid) -> St
         committed: 0,
         applied: 0,
         snapshot: 0,
+        purged: 0,
         members: membership.nodes().map(member).collect(),
     }
 }

@@ -127,3 +127,81 @@ async fn a_full_disk_stops_the_server_with_the_mend() {
         assert_eq!(None, value(&handle, "after"), "{fault:?}");
     }
 }
+
+#[tokio::test]
+async fn a_crash_while_starting_leaves_a_server_that_starts() {
+    for seed in 0..60 {
+        let disk = Disk::new(seed);
+        disk.plan(seed, Fault::Crash);
+        let options = options(&Clock::manual(1_000, 5));
+        if let Ok(handle) = start_on(Medium::Simulated(disk.clone()), options.clone(), hub()).await {
+            // The disk dies later, or has died when the files were closed.
+            let _ = handle.shutdown().await;
+        }
+        disk.restart();
+        let handle = start_on(Medium::Simulated(disk), options, hub()).await;
+        let handle = handle.unwrap_or_else(|e| panic!("seed {seed}: {e}"));
+        assert!(handle.propose(None, put("a", "1")).await.is_ok(), "seed {seed}");
+        handle.shutdown().await.expect("stops");
+    }
+}
+
+#[tokio::test]
+async fn the_log_is_purged_behind_the_checkpoint_only() {
+    let disk = Disk::new(1);
+    let handle = started(&Medium::Simulated(disk.clone())).await;
+    let mut written = 0;
+    while handle.status().purged == 0 {
+        for _ in 0..50 {
+            handle.propose(None, put(&format!("k{written}"), "v")).await.expect("is accepted").1.expect("is done");
+            written += 1;
+        }
+    }
+    disk.restart();
+    // The old handle's files are dead; it is dropped without a last word.
+    drop(handle);
+    let purged = Log::open(&Medium::Simulated(disk.clone()), Fatal::new()).expect("opens").purged;
+    let (_, loaded) =
+        Checkpoint::open(&Medium::Simulated(disk.clone()), cluster_of(&disk), Fatal::new()).expect("opens");
+    assert!(loaded.position.map(|p| p.index) >= purged.map(|(index, _)| index));
+    let handle = started(&Medium::Simulated(disk)).await;
+    for n in 0..written {
+        assert_eq!(Some("v".into()), value(&handle, &format!("k{n}")), "write {n} of {written}");
+    }
+}
+
+fn cluster_of(disk: &Disk) -> [u8; 16] {
+    let opened = Log::open(&Medium::Simulated(disk.clone()), Fatal::new()).expect("opens");
+    opened.identity.expect("was set up").cluster
+}
+
+#[tokio::test]
+async fn half_a_data_directory_is_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let options = Options { data_dir: Some(dir.path().into()), ..options(&Clock::manual(1_000, 5)) };
+    let handle = super::start(options.clone(), hub()).await.expect("starts");
+    handle.propose(None, put("a", "1")).await.expect("is accepted").1.expect("is done");
+    handle.shutdown().await.expect("stops");
+    std::fs::remove_file(dir.path().join("raft.redb")).expect("removes");
+    let error = super::start(options, hub()).await.expect_err("is refused");
+    assert_eq!(
+        "the data directory is incomplete: there is a checkpoint, but no raft log; restore both files from one backup, \
+         or remove both",
+        error.to_string()
+    );
+}
+
+#[tokio::test]
+async fn a_new_name_or_address_reaches_the_membership() {
+    let disk = Medium::Simulated(Disk::new(1));
+    let handle = started(&disk).await;
+    let first = handle.status();
+    handle.shutdown().await.expect("stops");
+    let moved = Options { advertise: "10.0.0.9:8300".into(), ..options(&Clock::manual(1_000, 5)) };
+    let handle = start_on(disk.clone(), moved, hub()).await.expect("starts");
+    let status = handle.status();
+    assert_eq!("10.0.0.9:8300", status.members[0].node.address);
+    assert_eq!((first.cluster, first.id), (status.cluster, status.id));
+    assert_eq!(1, status.members.len());
+    handle.shutdown().await.expect("stops");
+}

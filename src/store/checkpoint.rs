@@ -132,8 +132,7 @@ impl Checkpoint {
     pub fn open(medium: &Medium, cluster: [u8; 16], fatal: Fatal) -> Result<(Checkpoint, Loaded), StoreError> {
         medium.remove(tables::INSTALL_FILE)?;
         let file = medium.describe(tables::STATE_FILE);
-        let database = medium.open(tables::STATE_FILE, CACHE)?;
-        tables::check_format(&database, &file)?;
+        let database = tables::open(medium, tables::STATE_FILE, CACHE)?;
         match tables::read_meta(&database, &file, tables::META_CLUSTER)? {
             None => tables::write_meta(&database, &file, tables::META_CLUSTER, &cluster)?,
             Some(found) if found == cluster => {}

@@ -60,8 +60,7 @@ impl Log {
     /// The file cannot be read, is in use, or has a newer format.
     pub fn open(medium: &Medium, fatal: Fatal) -> Result<OpenedLog, StoreError> {
         let file = medium.describe(tables::LOG_FILE);
-        let database = Arc::new(medium.open(tables::LOG_FILE, CACHE)?);
-        tables::check_format(&database, &file)?;
+        let database = Arc::new(tables::open(medium, tables::LOG_FILE, CACHE)?);
         let meta = |key| tables::read_meta(&database, &file, key);
         let mark = |key| {
             let bytes = meta(key)?;

@@ -7,7 +7,7 @@
 //! | `state.redb` | `rows` | table number (1 byte), then the row's key | the row's value |
 //! | `state.redb` | `meta` | `format` `cluster` `history_floor` `position` | see the constants |
 
-use super::StoreError;
+use super::{Medium, StoreError};
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
 /// File of the raft log.
@@ -85,6 +85,22 @@ impl Marked {
 /// The value of [`META_FLOOR`].
 pub(super) fn floor(row: Option<redb::AccessGuard<'_, &'static [u8]>>) -> u64 {
     row.and_then(|bytes| bytes.value().try_into().ok()).map_or(0, u64::from_le_bytes)
+}
+
+/// Opens a database file of this store. A new one gets its name only when it is whole: a crash half way through its
+/// creation would leave a file that nothing can open.
+pub(super) fn open(medium: &Medium, name: &str, cache: usize) -> Result<Database, StoreError> {
+    let new = format!("{name}.new");
+    medium.remove(&new)?;
+    if medium.exists(name) {
+        let database = medium.open(name, cache)?;
+        check_format(&database, &medium.describe(name))?;
+        return Ok(database);
+    }
+    let database = medium.open(&new, cache)?;
+    check_format(&database, &medium.describe(&new))?;
+    medium.replace(&new, name)?;
+    Ok(database)
 }
 
 /// Writes the format row into a new file; refuses a file of a newer format.

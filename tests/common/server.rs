@@ -1,4 +1,4 @@
-//! The real binary as a child process.
+//! The real binary as a child process: the one that was built with the tests, or that of `LICTOR_BIN`.
 
 use super::http::{self, Response};
 use rustix::process::{Pid, Signal, kill_process};
@@ -207,7 +207,8 @@ impl Drop for Server {
 
 impl Process {
     fn spawn(args: &[String], ports: &[String], log: &Arc<Mutex<VecDeque<String>>>) -> Self {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_lictor"));
+        let built = || env!("CARGO_BIN_EXE_lictor").into();
+        let mut command = Command::new(std::env::var_os("LICTOR_BIN").unwrap_or_else(built));
         command.arg("agent").args(args).args(ports);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("start the server");

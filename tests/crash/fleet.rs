@@ -77,8 +77,9 @@ impl Fleet {
             });
         }
         drop(acked);
-        let enough = tokio::time::timeout(PATIENCE, count.wait_for(|n| *n >= acks)).await;
-        assert!(matches!(enough, Ok(Ok(_))), "no {acks} answers within {PATIENCE:?}, or a client failed");
+        // The reference that `wait_for` gives is a lock: it must not live on.
+        let enough = tokio::time::timeout(PATIENCE, async { count.wait_for(|n| *n >= acks).await.is_ok() }).await;
+        assert!(enough.unwrap_or(false), "no {acks} answers within {PATIENCE:?}, or a client failed");
         match end {
             End::Kill { after } => {
                 // Not waiting for an event: the kill shall hit any phase of a write, not only the one after an answer.

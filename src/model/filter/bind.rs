@@ -2,11 +2,11 @@
 //!
 //! Owns: which operator fits which type, and the conversion of values. After this, evaluation cannot fail.
 
-use regex::{Regex, RegexBuilder};
+use regex::Regex;
 
 use super::expr::{Expr, Match, Op, Verb};
 use super::field::{Field, Kind};
-use super::{FilterError, MAX_PATTERN_SIZE, MAX_PATTERNS, go};
+use super::{FilterError, MAX_PATTERNS, go, pattern};
 
 /// A checked expression.
 #[derive(Clone, Debug)]
@@ -82,12 +82,7 @@ impl Binder {
         if self.patterns > MAX_PATTERNS {
             return Err(FilterError::TooManyPatterns);
         }
-        RegexBuilder::new(&pattern)
-            .size_limit(MAX_PATTERN_SIZE)
-            .dfa_size_limit(MAX_PATTERN_SIZE)
-            .nest_limit(64)
-            .build()
-            .map_err(|error| FilterError::Pattern { detail: one_line(&error), pattern })
+        pattern::compile(pattern)
     }
 }
 
@@ -113,11 +108,4 @@ fn refuse(op: Op, selector: &[String]) -> FilterError {
 
 fn coerce<T>(parse: impl Fn(&str) -> Result<T, String>, value: String, selector: &[String]) -> Result<T, FilterError> {
     parse(&value).map_err(|detail| FilterError::Value { value, selector: selector.join("."), detail })
-}
-
-/// The regex crate draws its syntax errors over several lines; the last says what is wrong.
-fn one_line(error: &regex::Error) -> String {
-    let text = error.to_string();
-    let last = text.lines().last().unwrap_or_default();
-    format!("error parsing regexp: {}", last.trim_start_matches("error: "))
 }

@@ -8,7 +8,6 @@
 //!
 //! Differs on purpose: a selector of a map key that is not there fails `matches` (in Consul 1.8.7 it passes, later
 //! versions agree with us), `\"` is an escape inside double quotes, and only the first syntax error is reported.
-//! Patterns are those of the `regex` crate: linear time like Go's, but `\d`, `\w` and `\s` know Unicode.
 //!
 //! Missing: the selectors in JSON pointer form (`"/Meta/os"`) and the `any`/`all` blocks of Consul 1.19.
 
@@ -18,6 +17,7 @@ mod eval;
 mod expr;
 mod field;
 mod go;
+mod pattern;
 mod syntax;
 #[cfg(test)]
 mod tests;

@@ -265,6 +265,8 @@ fn number(input: &mut Input<'_>) -> Parsed<String> {
             .and_then(|first: char| Ok(format!(".{first}{}", run(input, |c| c.is_ascii_digit(), "[0-9]")?)))
     };
     let fraction = opt(preceded(terminal(literal("."), "\".\""), digits)).parse_next(input)?.unwrap_or_default();
+    let end = input.current_token_start();
+    input.state.expect(end, END);
     match input.input.chars().next() {
         None | Some(' ' | '\t' | '\r' | '\n' | ')') => Ok(format!("{minus}{whole}{fraction}")),
         Some(_) => Err(fail(input, "number", "Invalid number literal")),

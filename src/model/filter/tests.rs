@@ -251,6 +251,7 @@ fn refuses_what_is_not_of_the_language_in_consuls_words() {
         ("1 in \"x\"", r#"1:6 (5): rule "match": Invalid selector"#),
         ("Node.Node==a or(Node.Node==b)", r"1:16 (15): no match found, expected: [ \t\r\n]"),
         ("not(Node.Node==a)", r#"1:4 (3): no match found, expected: "!=", ".", "==", "[", [ \t\r\n] or [a-zA-Z0-9_]"#),
+        ("(not 80.5)", r"1:10 (9): no match found, expected: [ \t\r\n], [0-9] or EOF"),
         ("Node.Meta.0 == 1", "1:11 (10): no match found, expected: [a-zA-Z]"),
         (
             "é == 1",
