@@ -55,25 +55,15 @@ pub struct Config {
     pub log_json: bool,
     /// File that holds the process id while the agent runs.
     pub pid_file: Option<PathBuf>,
-    /// Whether checks may run a script, also when registered over the API.
-    pub enable_script_checks: bool,
-    /// Whether checks may run a script when defined in a file.
-    pub enable_local_script_checks: bool,
     /// What to log once logging works: settings that have no effect.
     pub notices: Vec<Notice>,
 }
 
-/// Limits on clients. 0 means no limit, but for the sizes.
+/// Limits on clients. 0 means no limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Connections of one client address to HTTP; 200 by default.
     pub http_max_conns_per_client: usize,
-    /// Connections of one client address to gRPC and the server port; 100 by default.
-    pub rpc_max_conns_per_client: usize,
-    /// Bytes of a value written to the KV store; 512 KiB by default and at most.
-    pub kv_max_value_size: usize,
-    /// Bytes of the body of a transaction; 512 KiB by default.
-    pub txn_max_req_len: usize,
 }
 
 /// How important a line of the log is, the most important last.
@@ -139,8 +129,6 @@ impl Config {
             log_level: settings.text("log_level").map_or(Ok(LogLevel::Info), LogLevel::parse)?,
             log_json: settings.switch("log_json"),
             pid_file: settings.text("pid_file").map(PathBuf::from),
-            enable_script_checks: settings.switch("enable_script_checks"),
-            enable_local_script_checks: settings.switch("enable_local_script_checks"),
             notices: Vec::new(),
         };
         config.no_clash()?;

@@ -1,6 +1,6 @@
 //! Every setting of the agent, with its flag: the one list that files, the command line and the help are read from.
 
-use super::kind::{Kind, Standing, default_name, empty, is_true, zero};
+use super::kind::{Kind, Standing, default_name, empty, half_mebibyte, is_true, zero};
 use Kind::{Any, Bool, Int, Number, Text, TextMap, Texts};
 use serde_json::Value;
 
@@ -70,6 +70,8 @@ const RAFT: &str = "the log is kept and compacted in another way";
 const CHECKS: &str = "the limits of checks are fixed in this version";
 const DNS: &str = "the DNS server has fixed settings in this version";
 const QUERY_TIME: &str = "blocking queries wait 5 minutes by default and 10 at most in this version";
+const NO_SCRIPTS: &str = "this version runs no scripts";
+const SIZES: &str = "values and transactions may have 524288 bytes in this version";
 const TELEMETRY: &str = "metrics are only served over HTTP in this version";
 const AUTOPILOT: &str = "a single server has no other servers to look after";
 const HTTP_RULES: &str = "the HTTP server has no rules for headers or paths in this version";
@@ -113,13 +115,6 @@ pub(crate) const KEYS: &[Key] = &[
     built("pid_file", Text).flag("pid-file", "File that holds the process id while the agent runs."),
     // Limits and checks.
     built("limits.http_max_conns_per_client", Int),
-    built("limits.rpc_max_conns_per_client", Int),
-    built("limits.kv_max_value_size", Int),
-    built("limits.txn_max_req_len", Int),
-    built("enable_script_checks", Bool)
-        .flag("enable-script-checks", "Allows checks that run a script, also from the API."),
-    built("enable_local_script_checks", Bool)
-        .flag("enable-local-script-checks", "Allows checks that run a script, from configuration files only."),
     // Accepted, with nothing to do.
     no_effect("disable_update_check", Bool, "there is no update check"),
     no_effect("disable_anonymous_signature", Bool, "there is no update check"),
@@ -157,6 +152,9 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("serf_wan_allowed_cidrs", Texts, NO_GOSSIP).also("serf-wan-allowed-cidrs"),
     no_effect("encrypt_verify_incoming", Bool, NO_GOSSIP),
     no_effect("encrypt_verify_outgoing", Bool, NO_GOSSIP),
+    no_effect("enable_script_checks", Bool, NO_SCRIPTS).also("enable-script-checks"),
+    no_effect("enable_local_script_checks", Bool, NO_SCRIPTS).also("enable-local-script-checks"),
+    no_effect("limits.rpc_max_conns_per_client", Int, "connections to gRPC are not counted in this version"),
     no_effect("limits.rpc_rate", Number, ALONE),
     no_effect("limits.rpc_max_burst", Int, ALONE),
     no_effect("limits.rpc_handshake_timeout", Text, TLS_OFF),
@@ -253,6 +251,8 @@ pub(crate) const KEYS: &[Key] = &[
     unless(zero, "default_query_time", Text, QUERY_TIME).also("default-query-time"),
     unless(zero, "max_query_time", Text, QUERY_TIME).also("max-query-time"),
     unless(zero, "session_ttl_min", Text, "the shortest session has 10 seconds in this version"),
+    unless(half_mebibyte, "limits.kv_max_value_size", Int, SIZES),
+    unless(half_mebibyte, "limits.txn_max_req_len", Int, SIZES),
     unless(zero, "check_output_max_size", Int, CHECKS).also("check_output_max_size"),
     unless(zero, "check_update_interval", Text, CHECKS),
     not_built("discard_check_output", Bool, CHECKS),

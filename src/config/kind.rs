@@ -100,3 +100,8 @@ pub(crate) fn zero(value: &Value) -> bool {
 pub(crate) fn default_name(value: &Value) -> bool {
     matches!(value.as_str(), Some("" | "default"))
 }
+
+/// Consul's default for the sizes that are fixed here.
+pub(crate) fn half_mebibyte(value: &Value) -> bool {
+    value.as_u64() == Some(512 * 1024)
+}

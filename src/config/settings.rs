@@ -3,7 +3,7 @@
 use super::address::{self, Host};
 use super::checked::Limits;
 use super::error::ConfigError;
-use crate::model::limits::{META_PAIRS_MAX, VALUE_BYTES_MAX};
+use crate::model::limits::META_PAIRS_MAX;
 use crate::model::names;
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -145,19 +145,11 @@ impl Settings {
             let text = format!("performance.raft_multiplier cannot be {multiplier}. Must be between 1 and 10");
             return Err(ConfigError::invalid(text));
         }
-        let limit = |path: &str, default: usize, max: usize| match self.int(path) {
-            None => Ok(default),
-            Some(n) => usize::try_from(n)
-                .ok()
-                .filter(|n| *n <= max)
-                .ok_or_else(|| ConfigError::at(path, format_args!("must be between 0 and {max}, not {n}"))),
-        };
-        Ok(Limits {
-            http_max_conns_per_client: limit("limits.http_max_conns_per_client", 200, usize::MAX)?,
-            rpc_max_conns_per_client: limit("limits.rpc_max_conns_per_client", 100, usize::MAX)?,
-            kv_max_value_size: limit("limits.kv_max_value_size", VALUE_BYTES_MAX, VALUE_BYTES_MAX)?,
-            txn_max_req_len: limit("limits.txn_max_req_len", VALUE_BYTES_MAX, 64 * 1024 * 1024)?,
-        })
+        let path = "limits.http_max_conns_per_client";
+        let connections = self.int(path).unwrap_or(200);
+        let http_max_conns_per_client = usize::try_from(connections)
+            .map_err(|_| ConfigError::at(path, format_args!("must be 0 or more, not {connections}")))?;
+        Ok(Limits { http_max_conns_per_client })
     }
 }
 

@@ -74,13 +74,15 @@ fn the_performance_harness_file_starts_both_ways() {
         assert_eq!(c.server_addr.to_string(), "127.0.0.1:38052");
         assert_eq!((c.serf_lan_port, c.serf_wan_port), (38053, Some(38054)));
         assert_eq!((c.node_name.as_str(), c.log_level), ("n0", LogLevel::Error));
-        assert_eq!((c.limits.http_max_conns_per_client, c.limits.rpc_max_conns_per_client), (12000, 1000));
-        let notices: Vec<_> = c.notices.iter().map(|n| n.text.replace(&path, "FILE")).collect();
+        assert_eq!(c.limits, Limits { http_max_conns_per_client: 12000 });
+        let mut notices: Vec<_> = c.notices.iter().map(|n| n.text.replace(&path, "FILE")).collect();
+        notices.sort();
         assert_eq!(
             notices,
             [
                 "FILE: disable_update_check has no effect: there is no update check",
                 "FILE: leave_on_terminate has no effect: a single server has nobody to leave",
+                "FILE: limits.rpc_max_conns_per_client has no effect: connections to gRPC are not counted in this version",
             ]
         );
     }
@@ -212,8 +214,13 @@ fn values_in_files_that_cannot_be() {
             "performance.raft_multiplier cannot be 99. Must be between 1 and 10".into(),
         ),
         (
-            r#"{"limits":{"kv_max_value_size":-5}}"#,
-            "1 error occurred:\n\t* limits.kv_max_value_size: must be between 0 and 524288, not -5\n".into(),
+            r#"{"limits":{"http_max_conns_per_client":-5}}"#,
+            "1 error occurred:\n\t* limits.http_max_conns_per_client: must be 0 or more, not -5\n".into(),
+        ),
+        (
+            r#"{"limits":{"kv_max_value_size":1048576}}"#,
+            "FILE: limits.kv_max_value_size is not built yet: values and transactions may have 524288 bytes in this version"
+                .into(),
         ),
         (
             r#"{"primary_datacenter":"dc2"}"#,
