@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
-use crate::{agent, dns, http};
+use crate::{agent, dns, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::Write;
@@ -179,7 +179,7 @@ impl Listeners {
         }
         if !self.grpc.is_empty() {
             let core = core.clone();
-            to.spawn(async move { core.drained().await; drop(self.grpc); Ok(()) });
+            to.spawn(async move { grpc::serve(self.grpc, core).await.context("gRPC server") });
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
