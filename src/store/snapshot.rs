@@ -46,6 +46,7 @@ pub enum SnapshotError {
 
 /// A snapshot to be read: from a checkpoint, a file, or memory.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it moves a few times")]
 pub enum Image {
     /// A checkpoint of this server, encoded while it is read.
     View(View),

@@ -1,3 +1,5 @@
+//! The checkpoint under flushes, crashes and disk errors.
+
 use super::{CLUSTER, Random, batch, contents};
 use crate::machine::State;
 use crate::store::fault::{Disk, Fault};
@@ -90,11 +92,9 @@ async fn the_history_is_trimmed_to_its_limit() {
     let disk = Disk::new(1);
     let (checkpoint, _) = open(&disk);
     let mut state = State::new();
-    let mut next = 1;
     let value = "v".repeat(40 << 10);
-    for _ in 0..30 {
+    for next in 1..=30 {
         let delta = batch(&mut state, next, [value.clone()]);
-        next += 1;
         checkpoint.push(delta).await;
         checkpoint.flush().await.expect("flushes");
     }

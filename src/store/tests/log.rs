@@ -1,3 +1,5 @@
+//! The log under batches, crashes and disk errors.
+
 use super::Random;
 use crate::store::fault::{Disk, Fault};
 use crate::store::tables::{self, FORMAT, LOG_FILE, META_FORMAT};

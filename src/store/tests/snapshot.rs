@@ -1,3 +1,5 @@
+//! Snapshots: written, read again, and damaged.
+
 use super::{CLUSTER, batch, contents};
 use crate::machine::State;
 use crate::store::{Checkpoint, Fatal, Image, Loaded, Medium, SnapshotError, StoreError};
