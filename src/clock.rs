@@ -1,9 +1,9 @@
 //! The only reader of wall time and randomness. Everything else is told the time, so that a seeded simulation can
 //! replay it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{Arc, OnceLock};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 /// A source of time and randomness.
 #[derive(Clone, Debug)]
@@ -37,6 +37,15 @@ impl Clock {
     pub fn now_ms(&self) -> u64 {
         match &self.source {
             Source::System => SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |d| d.as_millis() as u64),
+            Source::Manual { now_ms, .. } => now_ms.load(Ordering::SeqCst),
+        }
+    }
+
+    /// Milliseconds since this process first asked; never goes back, whatever happens to the wall clock.
+    pub fn monotonic_ms(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match &self.source {
+            Source::System => START.get_or_init(Instant::now).elapsed().as_millis() as u64,
             Source::Manual { now_ms, .. } => now_ms.load(Ordering::SeqCst),
         }
     }

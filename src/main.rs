@@ -1,3 +1,31 @@
-//! Parses arguments and calls the command line.
+//! Starts the runtime and hands the arguments to the command line.
 
-fn main() {}
+use anyhow::Context;
+use lictor::cli::{self, Console};
+use std::path::Path;
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> anyhow::Result<()> {
+    let mut args = Vec::new();
+    for (index, arg) in std::env::args_os().enumerate() {
+        let text = arg.into_string().map_err(|arg| anyhow::anyhow!("argument {index} is not UTF-8: {arg:?}"))?;
+        args.push(text);
+    }
+    let program = args.first().and_then(|p| Path::new(p).file_name()?.to_str()).unwrap_or("lictor").to_owned();
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(threads)
+        .enable_all()
+        .build()
+        .context("cannot start the runtime")?;
+    let mut console = Console {
+        out: &mut std::io::stdout(),
+        err: &mut std::io::stderr(),
+        input: &mut std::io::stdin(),
+        env: &|name| std::env::var(name).ok(),
+    };
+    let code = runtime.block_on(cli::run(&program, args.get(1..).unwrap_or_default(), &mut console));
+    std::process::exit(code)
+}

@@ -1,1 +1,39 @@
-//! Placeholder.
+//! The HTTP edge: the Consul-compatible gateway on port 8500, and `/metrics`.
+//!
+//! A request goes one way: [`server`] (connections) → [`gateway`] (answers that are ready, then the route table) →
+//! `consul/` (one file per endpoint group) → [`crate::service`]. Reads are questions about a part of the state
+//! ([`scope`]), whose encoded answers are kept while they are true ([`cache`]): a repeated lookup is a hash lookup and
+//! a copy of headers, and any number of long polls share one encoding. This module translates and never decides: no
+//! use case, no state of its own but what can be made anew, and nothing of it is imported by another edge.
+//!
+//! Missing: gzip, TLS, Unix sockets, access control, `near`, `filter`, other datacenters, the web UI, and the Consul
+//! endpoints that the table in [`consul`] lists without a handler (they answer 501 and say so).
+
+mod cache;
+mod call;
+mod consul;
+mod error;
+mod gateway;
+mod json;
+mod meter;
+mod read;
+mod reply;
+mod route;
+mod scope;
+mod server;
+mod target;
+
+pub use server::serve;
+
+use metrics_exporter_prometheus::PrometheusHandle;
+
+/// What the operator decides about the HTTP edge.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Connections from one address; more are closed at once. Consul's `limits.http_max_conns_per_client`, 200 there.
+    pub max_conns_per_client: usize,
+    /// What `/metrics` shows.
+    pub metrics: PrometheusHandle,
+    /// Documents are indented without being asked, as a development agent does.
+    pub pretty_default: bool,
+}

@@ -35,7 +35,7 @@ pub struct Meta {
 }
 
 /// Everything that is replicated.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct State {
     pub(super) meta: Meta,
     pub(super) services: Table<Service>,

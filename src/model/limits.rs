@@ -25,7 +25,7 @@ pub const BATCH_MAX: usize = 500;
 /// Compares, success operations and failure operations of one transaction, each.
 pub const TXN_OPS_MAX: usize = 128;
 /// All values of one transaction together, and so about the size of a log entry.
-pub const TXN_BYTES_MAX: usize = 4 * 1024 * 1024;
+pub const TXN_BYTES_MAX: usize = 3 * 1024 * 1024;
 /// The value shown with a lock or election.
 pub const LOCK_VALUE_BYTES_MAX: usize = 4096;
 /// Holders of a semaphore.

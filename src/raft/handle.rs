@@ -36,6 +36,15 @@ pub enum Barrier {
     Local,
 }
 
+/// Whether this server leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Leadership {
+    /// It does.
+    pub leads: bool,
+    /// Raft term.
+    pub term: u64,
+}
+
 /// Replication as the rest of the server uses it. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
@@ -146,6 +155,19 @@ impl Handle {
             Err(RaftError::APIError(_)) => Err(ProposeError::NoLeader { hint: None }),
             Err(RaftError::Fatal(fatal)) => Err(inner.explain(ProposeError::from_fatal(&fatal))),
         }
+    }
+
+    /// Whether this server leads, and in which term: cheap enough for every request.
+    pub fn leadership(&self) -> Leadership {
+        let status = self.inner.status.borrow();
+        Leadership { leads: status.leads(), term: status.term }
+    }
+
+    /// Waits until the published state has this revision.
+    pub async fn applied(&self, revision: u64) {
+        let mut applied = self.inner.published.applied.subscribe();
+        // The sender lives as long as `self`, so this ends by the value only.
+        let _ = applied.wait_for(|applied| *applied >= revision).await;
     }
 
     /// What this server knows of the cluster now.

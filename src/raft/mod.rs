@@ -23,7 +23,7 @@ mod types;
 
 pub use bootstrap::{Options, start};
 pub use error::{ProposeError, StartError};
-pub use handle::{Barrier, Handle};
+pub use handle::{Barrier, Handle, Leadership};
 pub use status::{Member, Role, Status};
 pub use types::Node;
 

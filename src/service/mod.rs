@@ -1,1 +1,30 @@
-//! Placeholder.
+//! The use cases, once, for all edges and for the agent.
+//!
+//! A write builds one [`Command`](crate::command::Command) and proposes it; a read passes the barrier that the caller
+//! asked for and takes a snapshot of the state. Sessions' leases live here in the leader's memory ([`lease`]) and are
+//! never log traffic; only their end is. Nothing here knows a wire format, and no edge decides anything.
+//!
+//! Missing: forwarding to the leader (this version runs a single server).
+
+mod coordination;
+mod core;
+mod error;
+mod expire;
+mod kv;
+mod lease;
+mod read;
+mod registry;
+mod session;
+
+#[cfg(test)]
+mod tests;
+
+pub use self::core::{Core, Facts, Member, Written};
+pub use coordination::{LockAsk, LockDone};
+pub use error::Error;
+pub use kv::PutDone;
+pub use read::{Consistency, ReadOptions, View};
+pub use session::{Proof, SessionSpec};
+
+/// Consul's node name for instances that have no node.
+pub const AGENTLESS: &str = "agentless";

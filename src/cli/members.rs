@@ -1,0 +1,121 @@
+//! `members`: who is in the cluster.
+
+use super::client::Client;
+use super::console::{Console, Exit};
+use super::table::table;
+use super::tree::Flags;
+use clap::ArgMatches;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Member {
+    name: String,
+    addr: String,
+    port: u16,
+    #[serde(default)]
+    tags: BTreeMap<String, String>,
+    status: u8,
+    protocol_cur: u8,
+}
+
+impl Member {
+    fn status(&self) -> &'static str {
+        match self.status {
+            0 => "none",
+            1 => "alive",
+            2 => "leaving",
+            3 => "left",
+            4 => "failed",
+            _ => "unknown",
+        }
+    }
+
+    fn tag(&self, name: &str) -> &str {
+        self.tags.get(name).map_or("", String::as_str)
+    }
+
+    fn is_server(&self) -> bool {
+        self.tag("role") == "consul"
+    }
+
+    /// Servers are in all segments; of clients, no name means the default one.
+    fn segment(&self) -> &str {
+        match self.tag("segment") {
+            "" if self.is_server() => "<all>",
+            "" => "<default>",
+            named => named,
+        }
+    }
+
+    fn address(&self) -> String {
+        // As Go joins host and port: an IPv6 address in brackets.
+        if self.addr.contains(':') {
+            format!("[{}]:{}", self.addr, self.port)
+        } else {
+            format!("{}:{}", self.addr, self.port)
+        }
+    }
+
+    fn row(&self) -> Vec<String> {
+        let build = self.tag("build").split(':').next().unwrap_or_default();
+        let kind = match self.tag("role") {
+            "consul" => "server",
+            "node" => "client",
+            _ => "unknown",
+        };
+        let cells = [
+            &self.name,
+            &self.address(),
+            self.status(),
+            kind,
+            or_unknown(build),
+            &self.protocol_cur.to_string(),
+            self.tag("dc"),
+            self.segment(),
+        ];
+        cells.map(str::to_owned).to_vec()
+    }
+
+    fn detailed(&self) -> Vec<String> {
+        let tags: Vec<String> = self
+            .tags
+            .iter()
+            .map(|(k, v)| if k == "segment" { format!("{k}={}", self.segment()) } else { format!("{k}={v}") })
+            .collect();
+        vec![self.name.clone(), self.address(), self.status().to_owned(), tags.join(",")]
+    }
+}
+
+fn or_unknown(text: &str) -> &str {
+    if text.is_empty() { "unknown" } else { text }
+}
+
+pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
+    let pattern = flags.text("status").unwrap_or(".*");
+    let status =
+        regex::Regex::new(pattern).map_err(|e| Exit::failed(format!("Failed to compile status regexp: {e}")))?;
+    let mut query = vec![("segment", flags.text("segment").unwrap_or("_all").to_owned())];
+    if flags.on("wan") {
+        query.push(("wan", "1".to_owned()));
+    }
+    let mut client = Client::new(flags, console)?;
+    let members: Vec<Member> = client
+        .get("/v1/agent/members", query)
+        .await
+        .map_err(|e| Exit::failed(format!("Error retrieving members: {e}")))?;
+    let mut members: Vec<Member> = members.into_iter().filter(|m| status.is_match(m.status())).collect();
+    if members.is_empty() {
+        return Err(Exit::new(2, ""));
+    }
+    members.sort_by(|a, b| (a.segment(), &a.name).cmp(&(b.segment(), &b.name)));
+    let detailed = flags.on("detailed");
+    let header = match detailed {
+        true => &["Node", "Address", "Status", "Tags"][..],
+        false => &["Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Segment"],
+    };
+    let mut rows = vec![header.iter().map(ToString::to_string).collect()];
+    rows.extend(members.iter().map(|m| if detailed { m.detailed() } else { m.row() }));
+    console.print(&table(&rows))
+}

@@ -1,0 +1,192 @@
+//! The checked configuration: every field, its default, and what is asked of it.
+
+use super::address::{self, Host};
+use super::data_dir;
+use super::error::ConfigError;
+use super::flags::AgentFlags;
+use super::layers;
+use super::settings::{Settings, domain};
+use crate::clock::Clock;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use uuid::Uuid;
+
+/// Everything the agent was told, checked and with defaults filled in.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Development mode: in memory, on 127.0.0.1 unless told otherwise.
+    pub dev: bool,
+    /// Name of this node; the hostname by default.
+    pub node_name: String,
+    /// Id of this node, kept in the data directory; random in development mode.
+    pub node_id: Uuid,
+    /// Metadata of this node, within the limits of the model.
+    pub node_meta: BTreeMap<String, String>,
+    /// In lower case; `dc1` by default.
+    pub datacenter: String,
+    /// In lower case, with a dot at the end; `consul.` by default.
+    pub domain: String,
+    /// A second domain, in the same form.
+    pub alt_domain: Option<String>,
+    /// Where state is kept: it exists and can be written. `None` keeps all state in memory.
+    pub data_dir: Option<PathBuf>,
+    /// The address for cluster communication; it may be unspecified (`0.0.0.0`).
+    pub bind_addr: IpAddr,
+    /// The address that others are told; never unspecified.
+    pub advertise_addr: IpAddr,
+    /// HTTP listeners; port 0 takes a free one. Empty when turned off, as with the next two.
+    pub http_addrs: Vec<SocketAddr>,
+    /// gRPC listeners.
+    pub grpc_addrs: Vec<SocketAddr>,
+    /// DNS listeners, each for UDP and TCP.
+    pub dns_addrs: Vec<SocketAddr>,
+    /// The listener for other servers; port 0 takes a free one.
+    pub server_addr: SocketAddr,
+    /// Port of gossip in the datacenter, as members are told.
+    pub serf_lan_port: u16,
+    /// Port of gossip between datacenters, if there is any.
+    pub serf_wan_port: Option<u16>,
+    /// Limits on clients.
+    pub limits: Limits,
+    /// Least important level that is logged.
+    pub log_level: LogLevel,
+    /// Whether logs are JSON.
+    pub log_json: bool,
+    /// File that holds the process id while the agent runs.
+    pub pid_file: Option<PathBuf>,
+    /// Whether checks may run a script, also when registered over the API.
+    pub enable_script_checks: bool,
+    /// Whether checks may run a script when defined in a file.
+    pub enable_local_script_checks: bool,
+    /// What to log once logging works: settings that have no effect.
+    pub notices: Vec<Notice>,
+}
+
+/// Limits on clients. 0 means no limit, but for the sizes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Connections of one client address to HTTP; 200 by default.
+    pub http_max_conns_per_client: usize,
+    /// Connections of one client address to gRPC and the server port; 100 by default.
+    pub rpc_max_conns_per_client: usize,
+    /// Bytes of a value written to the KV store; 512 KiB by default and at most.
+    pub kv_max_value_size: usize,
+    /// Bytes of the body of a transaction; 512 KiB by default.
+    pub txn_max_req_len: usize,
+}
+
+/// How important a line of the log is, the most important last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum LogLevel {
+    /// Every step.
+    Trace,
+    /// For whoever looks for a fault.
+    Debug,
+    /// What happens; the default.
+    Info,
+    /// What should not happen.
+    Warn,
+    /// What failed.
+    Error,
+}
+
+/// Something to log about the configuration.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notice {
+    /// How important it is.
+    pub level: LogLevel,
+    /// The sentence.
+    pub text: String,
+}
+
+impl Config {
+    /// Reads the files, lays the flags over them, checks all of it, and prepares the data directory.
+    ///
+    /// # Errors
+    /// The first thing that is wrong, with its file and key.
+    pub fn load(flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
+        Config::load_on(&Host::current(), flags, clock)
+    }
+
+    pub(crate) fn load_on(host: &Host, flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
+        let (tree, mut notices) = layers::load(flags)?;
+        let settings = Settings { tree };
+        let dev = flags.dev;
+        settings.role(dev)?;
+        let node_id = settings.text("node_id").map(data_dir::parse).transpose();
+        let node_id = node_id.map_err(|e| ConfigError::invalid(format!("failed to setup node ID: {e}")))?;
+        let (bind_addr, advertise_addr) = settings.cluster_addresses(host, dev)?;
+        let (datacenter, limits) = (settings.datacenter()?, settings.limits()?);
+        let mut config = Config {
+            dev,
+            node_name: settings.node_name(host)?,
+            node_id: Uuid::nil(),
+            node_meta: settings.node_meta()?,
+            datacenter,
+            domain: domain("domain", settings.text("domain").unwrap_or("consul"))?,
+            alt_domain: settings.text("alt_domain").map(|d| domain("alt_domain", d)).transpose()?,
+            data_dir: None,
+            bind_addr,
+            advertise_addr,
+            http_addrs: settings.listeners("http", 8500)?,
+            grpc_addrs: settings.listeners("grpc", 8502)?,
+            dns_addrs: settings.listeners("dns", 8600)?,
+            server_addr: SocketAddr::new(bind_addr, settings.needed_port("ports.server", 8300)?),
+            serf_lan_port: settings.needed_port("ports.serf_lan", 8301)?,
+            serf_wan_port: settings.port("ports.serf_wan", 8302)?,
+            limits,
+            log_level: settings.text("log_level").map_or(Ok(LogLevel::Info), LogLevel::parse)?,
+            log_json: settings.switch("log_json"),
+            pid_file: settings.text("pid_file").map(PathBuf::from),
+            enable_script_checks: settings.switch("enable_script_checks"),
+            enable_local_script_checks: settings.switch("enable_local_script_checks"),
+            notices: Vec::new(),
+        };
+        config.no_clash()?;
+        match settings.text("data_dir").map(PathBuf::from) {
+            None if dev => config.node_id = node_id.unwrap_or_else(|| clock.uuid()),
+            None => return Err(ConfigError::invalid("data_dir cannot be empty")),
+            Some(dir) if dev => {
+                let text = format!("-dev keeps all state in memory: data_dir {} is not used", dir.display());
+                notices.push(Notice { level: LogLevel::Warn, text });
+                config.node_id = node_id.unwrap_or_else(|| clock.uuid());
+            }
+            Some(dir) => {
+                data_dir::prepare(&dir)?;
+                config.node_id = data_dir::node_id(&dir, node_id, clock)?;
+                config.data_dir = Some(dir);
+            }
+        }
+        config.notices = notices;
+        Ok(config)
+    }
+
+    fn no_clash(&self) -> Result<(), ConfigError> {
+        let mut listeners = vec![("ports.server", self.server_addr)];
+        for (key, addrs) in
+            [("ports.http", &self.http_addrs), ("ports.grpc", &self.grpc_addrs), ("ports.dns", &self.dns_addrs)]
+        {
+            listeners.extend(addrs.iter().map(|addr| (key, *addr)));
+        }
+        address::no_clash(&listeners)
+    }
+}
+
+impl LogLevel {
+    pub(crate) fn parse(text: &str) -> Result<LogLevel, ConfigError> {
+        match text.to_ascii_lowercase().as_str() {
+            "trace" => Ok(LogLevel::Trace),
+            "debug" => Ok(LogLevel::Debug),
+            "info" => Ok(LogLevel::Info),
+            "warn" => Ok(LogLevel::Warn),
+            "err" | "error" => Ok(LogLevel::Error),
+            _ => Err(ConfigError::invalid(format!(
+                "Invalid log level: {text}. Valid log levels are: [TRACE DEBUG INFO WARN ERR ERROR]"
+            ))),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

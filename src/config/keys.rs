@@ -1,0 +1,277 @@
+//! Every setting of the agent, with its flag: the one list that files, the command line and the help are read from.
+
+use super::kind::{Kind, Standing, default_name, empty, is_true, zero};
+use Kind::{Any, Bool, Int, Number, Text, TextMap, Texts};
+use serde_json::Value;
+
+/// A setting.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Key {
+    /// Dotted path in a file.
+    pub(crate) path: &'static str,
+    pub(crate) kind: Kind,
+    pub(crate) standing: Standing,
+    /// The flag without dashes, and its help.
+    pub(crate) flag: Option<(&'static str, &'static str)>,
+}
+
+impl Key {
+    const fn flag(self, name: &'static str, help: &'static str) -> Key {
+        Key { flag: Some((name, help)), ..self }
+    }
+
+    /// A flag that is refused or has no effect.
+    const fn also(self, name: &'static str) -> Key {
+        self.flag(name, "")
+    }
+}
+
+const fn built(path: &'static str, kind: Kind) -> Key {
+    Key { path, kind, standing: Standing::Built, flag: None }
+}
+
+const fn no_effect(path: &'static str, kind: Kind, reason: &'static str) -> Key {
+    Key { path, kind, standing: Standing::NoEffect(reason), flag: None }
+}
+
+const fn unless(asks_nothing: fn(&Value) -> bool, path: &'static str, kind: Kind, why: &'static str) -> Key {
+    Key { path, kind, standing: Standing::NotBuilt { asks_nothing, why }, flag: None }
+}
+
+const fn not_built(path: &'static str, kind: Kind, why: &'static str) -> Key {
+    unless(empty, path, kind, why)
+}
+
+/// The setting of a file's key.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|k| k.path == path)
+}
+
+/// Whether a path is a block that holds settings.
+pub(crate) fn is_block(path: &str) -> bool {
+    KEYS.iter().any(|k| k.path.strip_prefix(path).is_some_and(|rest| rest.starts_with('.')))
+}
+
+const ALONE: &str = "this version runs a single server";
+const NO_GOSSIP: &str = "a single server gossips with nobody";
+const NO_ACL: &str = "it is only read when acl.enabled is true, which is refused";
+const ACL: &str = "this version does not enforce access control lists";
+const NO_TLS: &str = "this version speaks plain text only";
+const TLS_OFF: &str = "no listener uses TLS";
+const CONNECT: &str = "this version has no Connect service mesh";
+const ONE_DC: &str = "this version knows one datacenter";
+const UI: &str = "this version has no web UI";
+const LOG_FILE: &str = "logs go to standard output: let the service supervisor keep them";
+const NO_LOG_FILE: &str = "it belongs to log_file, which is refused";
+const DEFINITIONS: &str =
+    "register services and checks through /v1/agent/service/register and /v1/agent/check/register";
+const ENTERPRISE: &str = "it is a feature of Consul Enterprise";
+const RAFT: &str = "the log is kept and compacted in another way";
+const CHECKS: &str = "the limits of checks are fixed in this version";
+const DNS: &str = "the DNS server has fixed settings in this version";
+const QUERY_TIME: &str = "blocking queries wait 5 minutes by default and 10 at most in this version";
+const TELEMETRY: &str = "metrics are only served over HTTP in this version";
+const AUTOPILOT: &str = "a single server has no other servers to look after";
+const HTTP_RULES: &str = "the HTTP server has no rules for headers or paths in this version";
+
+pub(crate) const KEYS: &[Key] = &[
+    // Identity.
+    built("node_name", Text).flag("node", "Name of this node, unique in the cluster. The hostname by default."),
+    built("node_id", Text).flag("node-id", "UUID of this node. Kept in the data directory; random at first."),
+    built("node_meta", TextMap).flag("node-meta", "Metadata of this node as `key:value`. May be repeated."),
+    built("datacenter", Text).flag("datacenter", "Datacenter of the agent, `dc1` by default."),
+    built("primary_datacenter", Text),
+    built("domain", Text).flag("domain", "DNS domain to answer for, `consul.` by default."),
+    built("alt_domain", Text).flag("alt-domain", "A second DNS domain to answer for."),
+    built("data_dir", Text).flag("data-dir", "Directory of the agent's state. Required without -dev."),
+    // Server.
+    built("server", Bool).flag("server", "Runs as a server."),
+    built("bootstrap", Bool)
+        .flag("bootstrap", "Starts a new cluster with this server; the same as -bootstrap-expect=1."),
+    built("bootstrap_expect", Int).flag("bootstrap-expect", "Servers to wait for before a new cluster starts: 1."),
+    // Addresses and ports.
+    built("bind_addr", Text).flag("bind", "IP address for cluster communication, 0.0.0.0 by default."),
+    built("advertise_addr", Text).flag("advertise", "IP address that others are told. The bind address by default."),
+    built("client_addr", Text)
+        .flag("client", "IP addresses for HTTP, gRPC and DNS, parted by spaces. 127.0.0.1 by default."),
+    built("addresses.http", Text),
+    built("addresses.grpc", Text),
+    built("addresses.dns", Text),
+    built("ports.http", Int)
+        .flag("http-port", "Port of the HTTP API, 8500 by default. -1 turns it off, 0 takes a free one."),
+    built("ports.grpc", Int)
+        .flag("grpc-port", "Port of the gRPC API, 8502 by default. -1 turns it off, 0 takes a free one."),
+    built("ports.dns", Int).flag("dns-port", "Port of DNS, 8600 by default. -1 turns it off, 0 takes a free one."),
+    built("ports.server", Int).flag("server-port", "Port between servers, 8300 by default. 0 takes a free one."),
+    built("ports.serf_lan", Int).flag("serf-lan-port", "Port of gossip in the datacenter, 8301 by default."),
+    built("ports.serf_wan", Int)
+        .flag("serf-wan-port", "Port of gossip between datacenters, 8302 by default; -1 for none."),
+    // Logs and process.
+    built("log_level", Text)
+        .flag("log-level", "Least important level that is logged: trace, debug, info, warn or err."),
+    built("log_json", Bool).flag("log-json", "Logs in JSON."),
+    built("pid_file", Text).flag("pid-file", "File that holds the process id while the agent runs."),
+    // Limits and checks.
+    built("limits.http_max_conns_per_client", Int),
+    built("limits.rpc_max_conns_per_client", Int),
+    built("limits.kv_max_value_size", Int),
+    built("limits.txn_max_req_len", Int),
+    built("enable_script_checks", Bool)
+        .flag("enable-script-checks", "Allows checks that run a script, also from the API."),
+    built("enable_local_script_checks", Bool)
+        .flag("enable-local-script-checks", "Allows checks that run a script, from configuration files only."),
+    // Accepted, with nothing to do.
+    no_effect("disable_update_check", Bool, "there is no update check"),
+    no_effect("disable_anonymous_signature", Bool, "there is no update check"),
+    unless(is_true, "disable_host_node_id", Bool, "node ids are random and kept in the data directory")
+        .also("disable-host-node-id"),
+    unless(is_true, "disable_remote_exec", Bool, "this version runs no commands for others"),
+    no_effect("disable_keyring_file", Bool, NO_GOSSIP).also("disable-keyring-file"),
+    no_effect("disable_coordinates", Bool, NO_GOSSIP),
+    no_effect("leave_on_terminate", Bool, "a single server has nobody to leave"),
+    no_effect("skip_leave_on_interrupt", Bool, "a single server has nobody to leave"),
+    no_effect("rejoin_after_leave", Bool, ALONE).also("rejoin"),
+    no_effect("enable_debug", Bool, "there are no profiling endpoints to open"),
+    no_effect("translate_wan_addrs", Bool, ONE_DC),
+    no_effect("discovery_max_stale", Text, "a single server is never stale"),
+    no_effect("use_streaming_backend", Bool, "changes are always streamed"),
+    no_effect("rpc.enable_streaming", Bool, "changes are always streamed"),
+    no_effect("cache", Any, "reads are served from memory without a cache in between"),
+    no_effect("http_config.use_cache", Bool, "reads are served from memory without a cache in between"),
+    no_effect("protocol", Int, NO_GOSSIP).also("protocol"),
+    no_effect("raft_protocol", Int, RAFT).also("raft-protocol"),
+    no_effect("raft_snapshot_threshold", Int, RAFT),
+    no_effect("raft_snapshot_interval", Text, RAFT),
+    no_effect("raft_trailing_logs", Int, RAFT),
+    no_effect("performance.raft_multiplier", Int, ALONE),
+    no_effect("performance.leave_drain_time", Text, ALONE),
+    no_effect("performance.rpc_hold_timeout", Text, ALONE),
+    no_effect("autopilot", Any, AUTOPILOT),
+    no_effect("gossip_lan", Any, NO_GOSSIP),
+    no_effect("gossip_wan", Any, NO_GOSSIP),
+    no_effect("reconnect_timeout", Text, NO_GOSSIP),
+    no_effect("reconnect_timeout_wan", Text, NO_GOSSIP),
+    no_effect("serf_lan", Text, NO_GOSSIP).also("serf-lan-bind"),
+    no_effect("serf_wan", Text, NO_GOSSIP).also("serf-wan-bind"),
+    no_effect("serf_lan_allowed_cidrs", Texts, NO_GOSSIP).also("serf-lan-allowed-cidrs"),
+    no_effect("serf_wan_allowed_cidrs", Texts, NO_GOSSIP).also("serf-wan-allowed-cidrs"),
+    no_effect("encrypt_verify_incoming", Bool, NO_GOSSIP),
+    no_effect("encrypt_verify_outgoing", Bool, NO_GOSSIP),
+    no_effect("limits.rpc_rate", Number, ALONE),
+    no_effect("limits.rpc_max_burst", Int, ALONE),
+    no_effect("limits.rpc_handshake_timeout", Text, TLS_OFF),
+    no_effect("limits.https_handshake_timeout", Text, TLS_OFF),
+    no_effect("ports.sidecar_min_port", Int, "there are no sidecar proxies"),
+    no_effect("ports.sidecar_max_port", Int, "there are no sidecar proxies"),
+    no_effect("ports.expose_min_port", Int, "there are no sidecar proxies"),
+    no_effect("ports.expose_max_port", Int, "there are no sidecar proxies"),
+    no_effect("addresses.https", Text, TLS_OFF),
+    no_effect("tls_min_version", Text, TLS_OFF),
+    no_effect("tls_cipher_suites", Text, TLS_OFF),
+    no_effect("tls_prefer_server_cipher_suites", Bool, TLS_OFF),
+    no_effect("server_name", Text, TLS_OFF),
+    no_effect("retry_interval", Text, ALONE).also("retry-interval"),
+    no_effect("retry_interval_wan", Text, ALONE).also("retry-interval-wan"),
+    no_effect("retry_max", Int, ALONE).also("retry-max"),
+    no_effect("retry_max_wan", Int, ALONE).also("retry-max-wan"),
+    no_effect("ui_content_path", Text, UI).also("ui-content-path"),
+    no_effect("log_rotate_bytes", Int, NO_LOG_FILE).also("log-rotate-bytes"),
+    no_effect("log_rotate_duration", Text, NO_LOG_FILE).also("log-rotate-duration"),
+    no_effect("log_rotate_max_files", Int, NO_LOG_FILE).also("log-rotate-max-files"),
+    no_effect("syslog_facility", Text, "it belongs to enable_syslog, which is refused"),
+    no_effect("telemetry.disable_hostname", Bool, "metric names never hold the hostname"),
+    no_effect("acl.default_policy", Text, NO_ACL),
+    no_effect("acl.down_policy", Text, NO_ACL),
+    no_effect("acl.token_ttl", Text, NO_ACL),
+    no_effect("acl.policy_ttl", Text, NO_ACL),
+    no_effect("acl.role_ttl", Text, NO_ACL),
+    no_effect("acl.disabled_ttl", Text, NO_ACL),
+    no_effect("acl.enable_token_persistence", Bool, NO_ACL),
+    no_effect("acl.enable_key_list_policy", Bool, NO_ACL),
+    no_effect("acl.enable_token_replication", Bool, NO_ACL),
+    no_effect("acl.tokens", Any, NO_ACL),
+    no_effect("primary_gateways_interval", Text, ONE_DC),
+    // Refused, unless the value asks for nothing.
+    not_built("start_join", Texts, ALONE).also("join"),
+    not_built("start_join_wan", Texts, ONE_DC).also("join-wan"),
+    not_built("retry_join", Texts, ALONE).also("retry-join"),
+    not_built("retry_join_wan", Texts, ONE_DC).also("retry-join-wan"),
+    not_built("primary_gateways", Texts, ONE_DC).also("primary-gateway"),
+    not_built("advertise_addr_wan", Text, ONE_DC).also("advertise-wan"),
+    not_built("advertise_addr_ipv4", Text, "use advertise_addr"),
+    not_built("advertise_addr_ipv6", Text, "use advertise_addr"),
+    not_built("advertise_addr_wan_ipv4", Text, ONE_DC),
+    not_built("advertise_addr_wan_ipv6", Text, ONE_DC),
+    not_built("encrypt", Text, NO_GOSSIP).also("encrypt"),
+    not_built("ports.https", Int, NO_TLS).also("https-port"),
+    not_built("ports.grpc_tls", Int, NO_TLS),
+    not_built("ca_file", Text, NO_TLS),
+    not_built("ca_path", Text, NO_TLS),
+    not_built("cert_file", Text, NO_TLS),
+    not_built("key_file", Text, NO_TLS),
+    not_built("verify_incoming", Bool, NO_TLS),
+    not_built("verify_incoming_rpc", Bool, NO_TLS),
+    not_built("verify_incoming_https", Bool, NO_TLS),
+    not_built("verify_outgoing", Bool, NO_TLS),
+    not_built("verify_server_hostname", Bool, NO_TLS),
+    not_built("enable_agent_tls_for_checks", Bool, NO_TLS),
+    not_built("tls", Any, NO_TLS),
+    not_built("auto_encrypt", Any, NO_TLS),
+    not_built("auto_config", Any, NO_TLS),
+    not_built("acl.enabled", Bool, ACL),
+    not_built("acl_datacenter", Text, ACL),
+    not_built("acl_master_token", Text, ACL),
+    not_built("acl_agent_master_token", Text, ACL),
+    not_built("acl_agent_token", Text, ACL),
+    not_built("acl_token", Text, ACL),
+    not_built("acl_replication_token", Text, ACL),
+    no_effect("acl_default_policy", Text, NO_ACL),
+    no_effect("acl_down_policy", Text, NO_ACL),
+    no_effect("acl_ttl", Text, NO_ACL),
+    no_effect("acl_enable_key_list_policy", Bool, NO_ACL),
+    no_effect("enable_acl_replication", Bool, NO_ACL),
+    not_built("connect.enabled", Bool, CONNECT),
+    no_effect("connect.ca_provider", Text, CONNECT),
+    no_effect("connect.ca_config", Any, CONNECT),
+    not_built("connect.enable_mesh_gateway_wan_federation", Bool, CONNECT),
+    not_built("config_entries.bootstrap", Any, CONNECT),
+    no_effect("enable_central_service_config", Bool, CONNECT),
+    not_built("peering.enabled", Bool, "this version has no cluster peering"),
+    unless(default_name, "partition", Text, ENTERPRISE),
+    not_built("segment", Text, ENTERPRISE).also("segment"),
+    not_built("segments", Any, ENTERPRISE),
+    not_built("non_voting_server", Bool, ALONE).also("non-voting-server"),
+    not_built("audit", Any, ENTERPRISE),
+    not_built("service", Any, DEFINITIONS),
+    not_built("services", Any, DEFINITIONS),
+    not_built("check", Any, DEFINITIONS),
+    not_built("checks", Any, DEFINITIONS),
+    not_built("watches", Any, "this version runs no watch handlers"),
+    not_built("recursors", Texts, "the DNS server answers for its own domain only").also("recursor"),
+    not_built("dns_config", Any, DNS),
+    not_built("soa", Any, DNS),
+    unless(zero, "default_query_time", Text, QUERY_TIME).also("default-query-time"),
+    unless(zero, "max_query_time", Text, QUERY_TIME).also("max-query-time"),
+    unless(zero, "session_ttl_min", Text, "the shortest session has 10 seconds in this version"),
+    unless(zero, "check_output_max_size", Int, CHECKS).also("check_output_max_size"),
+    unless(zero, "check_update_interval", Text, CHECKS),
+    not_built("discard_check_output", Bool, CHECKS),
+    not_built("disable_http_unprintable_char_filter", Bool, HTTP_RULES),
+    not_built("http_config.block_endpoints", Texts, HTTP_RULES),
+    not_built("http_config.response_headers", TextMap, HTTP_RULES),
+    not_built("http_config.allow_write_http_from", Texts, HTTP_RULES).also("allow-write-http-from"),
+    not_built("unix_sockets", Any, "listeners are TCP only in this version"),
+    not_built("ui", Bool, UI).also("ui"),
+    not_built("ui_dir", Text, UI).also("ui-dir"),
+    not_built("ui_config.enabled", Bool, UI),
+    not_built("log_file", Text, LOG_FILE).also("log-file"),
+    not_built("enable_syslog", Bool, LOG_FILE).also("syslog"),
+    unless(zero, "telemetry.prometheus_retention_time", Text, TELEMETRY),
+    not_built("telemetry.statsd_address", Text, TELEMETRY),
+    not_built("telemetry.statsite_address", Text, TELEMETRY),
+    not_built("telemetry.dogstatsd_addr", Text, TELEMETRY),
+    not_built("telemetry.dogstatsd_tags", Texts, TELEMETRY),
+    not_built("telemetry.metrics_prefix", Text, TELEMETRY),
+    not_built("telemetry.prefix_filter", Texts, TELEMETRY),
+    unless(is_true, "telemetry.filter_default", Bool, TELEMETRY),
+];

@@ -1,0 +1,173 @@
+//! The merged settings, read one by one: defaults that depend on other settings, and what is asked of each value.
+
+use super::address::{self, Host};
+use super::checked::Limits;
+use super::error::ConfigError;
+use crate::model::limits::{META_PAIRS_MAX, VALUE_BYTES_MAX};
+use crate::model::names;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// The merged tree, whose keys are known and of the right type. An empty text is the same as none.
+pub(super) struct Settings {
+    pub(super) tree: Value,
+}
+
+impl Settings {
+    pub(super) fn get(&self, path: &str) -> Option<&Value> {
+        path.split('.').try_fold(&self.tree, |at, key| at.get(key))
+    }
+
+    pub(super) fn text(&self, path: &str) -> Option<&str> {
+        self.get(path)?.as_str().filter(|t| !t.is_empty())
+    }
+
+    pub(super) fn switch(&self, path: &str) -> bool {
+        self.get(path).and_then(Value::as_bool).unwrap_or(false)
+    }
+
+    pub(super) fn int(&self, path: &str) -> Option<i64> {
+        self.get(path)?.as_i64()
+    }
+
+    pub(super) fn port(&self, path: &str, default: u16) -> Result<Option<u16>, ConfigError> {
+        self.int(path).map_or(Ok(Some(default)), |n| address::port(path, n))
+    }
+
+    pub(super) fn needed_port(&self, path: &str, default: u16) -> Result<u16, ConfigError> {
+        self.port(path, default)?
+            .ok_or_else(|| ConfigError::at(path, "a server needs this port: give one, or 0 for a free one"))
+    }
+
+    /// What this process is: for now, the only server of its cluster.
+    pub(super) fn role(&self, dev: bool) -> Result<(), ConfigError> {
+        let expect = self.int("bootstrap_expect").unwrap_or(0);
+        let bootstrap = self.switch("bootstrap");
+        // As in Consul, expecting one server is the same as bootstrapping.
+        let (server, bootstraps) = (dev || self.switch("server"), bootstrap || expect == 1);
+        let refuse = |text: &str| Err(ConfigError::invalid(text));
+        match expect {
+            ..0 => {
+                return refuse(&format!("bootstrap_expect cannot be {expect}. Must be greater than or equal to zero"));
+            }
+            2.. if bootstrap => {
+                return refuse("'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive");
+            }
+            2.. if !server => return refuse("'bootstrap_expect > 0' requires 'server = true'"),
+            2.. => {
+                let why = "clusters of several servers come later: use -bootstrap-expect=1".to_owned();
+                return Err(ConfigError::NotBuilt { name: format!("bootstrap_expect = {expect}"), why });
+            }
+            _ if bootstraps && !server => return refuse("'bootstrap = true' requires 'server = true'"),
+            _ => {}
+        }
+        if !server {
+            let why = "start with -server -bootstrap-expect=1, or with -dev".to_owned();
+            return Err(ConfigError::NotBuilt { name: "a client agent".to_owned(), why });
+        }
+        if !dev && !bootstraps {
+            let why = "start with -bootstrap-expect=1 for a cluster of this server alone".to_owned();
+            return Err(ConfigError::NotBuilt { name: "a server that waits to be joined".to_owned(), why });
+        }
+        Ok(())
+    }
+
+    pub(super) fn node_name(&self, host: &Host) -> Result<String, ConfigError> {
+        let name = self.text("node_name").unwrap_or(&host.hostname);
+        names::name("node_name", name).map_err(|e| ConfigError::at(&e.field, e.reason))?;
+        Ok(name.to_owned())
+    }
+
+    pub(super) fn node_meta(&self) -> Result<BTreeMap<String, String>, ConfigError> {
+        let entries = self.get("node_meta").and_then(Value::as_object).into_iter().flatten();
+        let meta: BTreeMap<String, String> =
+            entries.filter_map(|(k, v)| Some((k.clone(), v.as_str()?.to_owned()))).collect();
+        for (key, value) in &meta {
+            let fault = if key.to_ascii_lowercase().starts_with("consul-") {
+                "Key prefix 'consul-' is reserved for internal use"
+            } else if !key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_') {
+                "Key contains invalid characters"
+            } else {
+                continue;
+            };
+            let pair = format!("Couldn't load metadata pair ('{key}', '{value}')");
+            return Err(ConfigError::invalid(format!("node_meta invalid: {pair}: {fault}")));
+        }
+        names::pairs("node_meta", META_PAIRS_MAX, meta.iter().map(|(k, v)| (k.as_str(), v.as_str())))
+            .map_err(|e| ConfigError::at(&e.field, e.reason))?;
+        Ok(meta)
+    }
+
+    pub(super) fn datacenter(&self) -> Result<String, ConfigError> {
+        let given = self.text("datacenter").unwrap_or("dc1").to_lowercase();
+        if !given.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-' || b == b'_') {
+            let text = format!("datacenter cannot be {given:?}. Please use only [a-z0-9-_]");
+            return Err(ConfigError::invalid(text));
+        }
+        match self.text("primary_datacenter") {
+            Some(primary) if primary.to_lowercase() != given => Err(ConfigError::NotBuilt {
+                name: format!("primary_datacenter {primary:?} beside datacenter {given:?}"),
+                why: "this version knows one datacenter".to_owned(),
+            }),
+            _ => Ok(given),
+        }
+    }
+
+    pub(super) fn cluster_addresses(&self, host: &Host, dev: bool) -> Result<(IpAddr, IpAddr), ConfigError> {
+        let default = if dev { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
+        let bind = self.text("bind_addr").map_or(Ok(default.into()), |t| address::ip("bind_addr", t))?;
+        let advertise = match self.text("advertise_addr") {
+            Some(text) => address::ip("advertise_addr", text)?,
+            None if bind.is_unspecified() => host.advertised()?,
+            None => bind,
+        };
+        if advertise.is_unspecified() {
+            return Err(ConfigError::invalid("Advertise address cannot be 0.0.0.0, :: or [::]"));
+        }
+        Ok((bind, advertise))
+    }
+
+    pub(super) fn listeners(&self, what: &str, default: u16) -> Result<Vec<SocketAddr>, ConfigError> {
+        let own = format!("addresses.{what}");
+        let ips = match (self.text(&own), self.text("client_addr")) {
+            (Some(text), _) => address::ips(&own, text)?,
+            (None, Some(text)) => address::ips("client_addr", text)?,
+            (None, None) => vec![Ipv4Addr::LOCALHOST.into()],
+        };
+        let port = self.port(&format!("ports.{what}"), default)?;
+        Ok(port.map_or_else(Vec::new, |port| ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()))
+    }
+
+    pub(super) fn limits(&self) -> Result<Limits, ConfigError> {
+        let multiplier = self.int("performance.raft_multiplier").unwrap_or(5);
+        if !(1..=10).contains(&multiplier) {
+            let text = format!("performance.raft_multiplier cannot be {multiplier}. Must be between 1 and 10");
+            return Err(ConfigError::invalid(text));
+        }
+        let limit = |path: &str, default: usize, max: usize| match self.int(path) {
+            None => Ok(default),
+            Some(n) => usize::try_from(n)
+                .ok()
+                .filter(|n| *n <= max)
+                .ok_or_else(|| ConfigError::at(path, format_args!("must be between 0 and {max}, not {n}"))),
+        };
+        Ok(Limits {
+            http_max_conns_per_client: limit("limits.http_max_conns_per_client", 200, usize::MAX)?,
+            rpc_max_conns_per_client: limit("limits.rpc_max_conns_per_client", 100, usize::MAX)?,
+            kv_max_value_size: limit("limits.kv_max_value_size", VALUE_BYTES_MAX, VALUE_BYTES_MAX)?,
+            txn_max_req_len: limit("limits.txn_max_req_len", VALUE_BYTES_MAX, 64 * 1024 * 1024)?,
+        })
+    }
+}
+
+/// A DNS domain in lower case with one dot at the end.
+pub(super) fn domain(key: &str, text: &str) -> Result<String, ConfigError> {
+    let bare = text.trim_matches('.').to_ascii_lowercase();
+    let label =
+        |l: &str| (1..=63).contains(&l.len()) && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+    if bare.len() > 200 || !bare.split('.').all(label) {
+        return Err(ConfigError::at(key, format_args!("not a DNS domain: {text}")));
+    }
+    Ok(format!("{bare}."))
+}

@@ -1,0 +1,169 @@
+//! DNS over UDP: blocking threads, each with its own socket, responder and buffers, so that they share nothing.
+
+#[cfg(target_os = "linux")]
+mod mmsg;
+#[cfg(any(test, not(target_os = "linux")))]
+mod plain;
+
+use super::responder::{Responder, Transport};
+use crate::machine::State;
+use std::io;
+use std::net::UdpSocket;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+use mmsg::Batch;
+#[cfg(not(target_os = "linux"))]
+use plain::Single as Batch;
+
+/// Where the threads find the state to serve.
+pub(super) type StateSource = Arc<dyn Fn() -> Arc<State> + Send + Sync>;
+
+/// Messages of clients are no longer than this; what is cut off makes the message malformed.
+const QUERY_BYTES_MAX: usize = 2048;
+/// A blocked thread looks this often whether it should end, in case the socket did not wake it.
+const WAKE_EVERY: Duration = Duration::from_millis(500);
+/// Wait after an error of the socket, so that a lasting one does not keep a processor busy.
+const ERROR_PAUSE: Duration = Duration::from_millis(10);
+/// A buffer of replies that grew beyond this is given back.
+const BUFFER_BYTES_KEPT: usize = 1 << 20;
+
+/// A reply: to which received message, and where its bytes are.
+type Reply = (usize, Range<usize>);
+
+/// Receives messages and sends replies, several at a time where the system can.
+trait Datagrams {
+    /// Buffers for this socket.
+    fn new(socket: &UdpSocket) -> io::Result<Self>
+    where
+        Self: Sized;
+    /// Waits for at least one message and returns how many there are.
+    fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize>;
+    /// One of the messages received last.
+    fn message(&self, at: usize) -> &[u8];
+    /// Sends replies to their senders. One that cannot be sent is dropped, as the network may do with any.
+    fn send(&mut self, socket: &UdpSocket, replies: &[Reply], bytes: &[u8]);
+}
+
+/// A thread that answers the queries of one socket.
+#[derive(Debug)]
+pub(super) struct Worker {
+    socket: UdpSocket,
+    stop: Arc<AtomicBool>,
+    thread: JoinHandle<()>,
+}
+
+impl Worker {
+    /// Starts the thread.
+    pub(super) fn start(socket: UdpSocket, source: StateSource, responder: Responder) -> io::Result<Worker> {
+        socket.set_read_timeout(Some(WAKE_EVERY))?;
+        let datagrams_socket = socket.try_clone()?;
+        let stop = Arc::new(AtomicBool::new(false));
+        let stopped = stop.clone();
+        let name = format!("dns-udp-{}", socket.local_addr()?.port());
+        let thread = std::thread::Builder::new().name(name).spawn(move || {
+            match Batch::new(&datagrams_socket) {
+                Ok(batch) => run(batch, &datagrams_socket, &source, responder, &stopped),
+                Err(error) => tracing::error!(%error, "dns over udp cannot start"),
+            };
+        })?;
+        Ok(Worker { socket, stop, thread })
+    }
+
+    /// Tells the thread to end.
+    pub(super) fn stop(&self) {
+        self.stop.store(true, Ordering::Release);
+        // Wakes the thread. Systems that refuse this for want of a peer let it wait for its time-out.
+        let _ = socket2::SockRef::from(&self.socket).shutdown(std::net::Shutdown::Both);
+    }
+
+    /// Waits until the thread has ended. Blocks.
+    pub(super) fn join(self) -> io::Result<()> {
+        self.thread.join().map_err(|_| io::Error::other("a dns thread panicked"))
+    }
+}
+
+fn run(
+    mut datagrams: impl Datagrams,
+    socket: &UdpSocket,
+    source: &StateSource,
+    mut responder: Responder,
+    stop: &AtomicBool,
+) {
+    let mut bytes = Vec::new();
+    let mut replies = Vec::new();
+    let queries = metrics::counter!("lictor_dns_queries_total", "transport" => "udp");
+    while !stop.load(Ordering::Acquire) {
+        let count = match datagrams.receive(socket) {
+            Ok(count) => count,
+            Err(error) if is_time_out(&error) => continue,
+            Err(error) => {
+                tracing::warn!(%error, "cannot receive dns queries");
+                std::thread::sleep(ERROR_PAUSE);
+                continue;
+            }
+        };
+        let state = source();
+        for at in 0..count {
+            let start = bytes.len();
+            responder.respond(&state, datagrams.message(at), Transport::Udp, &mut bytes);
+            if bytes.len() > start {
+                replies.push((at, start..bytes.len()));
+            }
+        }
+        datagrams.send(socket, &replies, &bytes);
+        queries.increment(count as u64);
+        replies.clear();
+        bytes.clear();
+        bytes.shrink_to(BUFFER_BYTES_KEPT);
+    }
+}
+
+fn is_time_out(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::tests::fixture;
+    use hickory_proto::rr::RecordType;
+
+    /// One query and its reply by way of these buffers, then the end.
+    fn answers<D: Datagrams + 'static>() -> usize {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        client.connect(socket.local_addr().expect("bound")).expect("connected");
+        client.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+        let mut state = State::new();
+        fixture::crowd(&mut state, "web", 4);
+        let (state, stop) = (Arc::new(state), Arc::new(AtomicBool::new(false)));
+        let source: StateSource = Arc::new(move || state.clone());
+        let (stopped, responder) = (stop.clone(), fixture::responder(Default::default()));
+        let thread = std::thread::spawn(move || {
+            run(D::new(&socket).expect("buffers"), &socket, &source, responder, &stopped);
+        });
+        client.send(&fixture::query("web.service.consul.", RecordType::A, 4096)).expect("sent");
+        let mut buffer = [0; 512];
+        let bytes = client.recv(&mut buffer).expect("a reply");
+        stop.store(true, Ordering::Release);
+        // What wakes the thread.
+        client.send(&[]).expect("sent");
+        thread.join().expect("the thread ends");
+        fixture::read(&buffer[..bytes]).answers.len()
+    }
+
+    #[test]
+    fn one_datagram_at_a_time() {
+        assert_eq!(answers::<plain::Single>(), 4);
+    }
+
+    #[test]
+    fn many_datagrams_at_a_time() {
+        assert_eq!(answers::<Batch>(), 4);
+    }
+}

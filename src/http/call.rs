@@ -1,0 +1,138 @@
+//! One request on its way to an endpoint.
+
+use super::error::Error;
+use super::gateway::Gateway;
+use super::json::Layout;
+use super::read::Read;
+use super::reply::Answer;
+use super::target::Query;
+use bytes::{Bytes, BytesMut};
+use http::{Method, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::{Body, Incoming};
+use std::borrow::Cow;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+/// A body of at most this size is taken; the same as Consul's limit for values.
+pub(super) const BODY_BYTES_MAX: usize = 512 * 1024;
+/// So much of a body that is too large is read and dropped, so that the client gets to read why.
+const BODY_DRAIN_MAX: usize = 16 * 1024 * 1024;
+
+/// What an endpoint gives back.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
+
+/// A request for a known endpoint, with an allowed method.
+pub(super) struct Call {
+    pub(super) gateway: Arc<Gateway>,
+    pub(super) method: Method,
+    /// Path and query as they came.
+    pub(super) target: String,
+    /// Decoded.
+    pub(super) path: Vec<u8>,
+    /// Where the variable part of the path begins.
+    pub(super) variable_at: usize,
+    pub(super) query: Query,
+    pub(super) body: Incoming,
+}
+
+impl Call {
+    /// The part of the path after the endpoint's own, as bytes.
+    pub(super) fn variable(&self) -> &[u8] {
+        &self.path[self.variable_at..]
+    }
+
+    /// The same as a name, or the error for its absence.
+    pub(super) fn name(&self, missing: &'static str) -> Result<Cow<'_, str>, Error> {
+        match self.variable() {
+            b"" => Err(Error::bad_request(missing)),
+            name => Ok(String::from_utf8_lossy(name)),
+        }
+    }
+
+    /// How documents are laid out for this client.
+    pub(super) fn layout(&self) -> Layout {
+        if self.gateway.options.pretty_default || self.query.has("pretty") { Layout::Pretty } else { Layout::Compact }
+    }
+
+    /// The datacenter and namespace must be this server's.
+    pub(super) fn check_place(&self) -> Result<(), Error> {
+        check_datacenter(&self.gateway, self.query.get("dc").unwrap_or_default())?;
+        self.check_namespace()
+    }
+
+    /// There is one namespace and one partition.
+    pub(super) fn check_namespace(&self) -> Result<(), Error> {
+        for name in ["ns", "partition"] {
+            match self.query.get(name) {
+                None | Some("" | "default") => {}
+                Some(_) => {
+                    return Err(Error::bad_request(format!(
+                        "Bad request: Invalid query parameter: \"{name}\" - only \"default\" is supported"
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The common parameters of a read that announces its consistency.
+    pub(super) fn read(&self) -> Result<Read, Error> {
+        let read = Read::parse(&self.query, true)?;
+        self.check_place()?;
+        self.check_filter()?;
+        Ok(read)
+    }
+
+    /// Filters are not built yet, and ignoring one would give more than was asked for.
+    pub(super) fn check_filter(&self) -> Result<(), Error> {
+        match self.query.get("filter") {
+            None | Some("") => Ok(()),
+            Some(_) => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "the parameter filter is not built yet")),
+        }
+    }
+
+    /// The whole body; `hint` ends the error for one that is too large.
+    pub(super) async fn body(&mut self, hint: &str) -> Result<Bytes, Error> {
+        let declared = self.body.size_hint().exact();
+        let mut whole = BytesMut::new();
+        let mut size = 0;
+        while let Some(frame) = self.body.frame().await {
+            let frame = frame.map_err(|_| Error::bad_request("Bad request: the body ends too early"))?;
+            let Ok(data) = frame.into_data() else { continue };
+            size += data.len();
+            if size <= BODY_BYTES_MAX {
+                if whole.is_empty() && declared == Some(data.len() as u64) {
+                    return Ok(data);
+                }
+                whole.extend_from_slice(&data);
+            } else if size > BODY_DRAIN_MAX {
+                break;
+            }
+        }
+        if size <= BODY_BYTES_MAX {
+            return Ok(whole.freeze());
+        }
+        let size = declared.unwrap_or(size as u64);
+        Err(Error::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            format!("Request body({size} bytes) too large, max size: {BODY_BYTES_MAX} bytes.{hint}"),
+        ))
+    }
+
+    /// The body as text; bytes that are no UTF-8 become U+FFFD, as Go does.
+    pub(super) async fn text(&mut self) -> Result<String, Error> {
+        let body = self.body("").await?;
+        Ok(String::from_utf8(body.into()).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
+    }
+}
+
+/// Only this server's datacenter is served; an empty name is that one.
+pub(super) fn check_datacenter(gateway: &Gateway, name: &str) -> Result<(), Error> {
+    if name.is_empty() || name.eq_ignore_ascii_case(&gateway.core.facts().datacenter) {
+        Ok(())
+    } else {
+        Err(Error::no_path_to_datacenter())
+    }
+}

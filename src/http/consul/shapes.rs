@@ -1,0 +1,324 @@
+//! Consul's documents, borrowed from the state. The order of fields, and where an empty list is `[]`, `{}` or `null`,
+//! are Consul's.
+
+use crate::http::json::{Pairs, Raw};
+use crate::machine::State;
+use crate::model::{Check, Health, Instance, Lifecycle, NodeRecord, TaggedAddress, Text};
+use crate::service::AGENTLESS;
+use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use std::borrow::Cow;
+
+/// A node of the catalog.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Node<'a> {
+    #[serde(rename = "ID")]
+    pub(super) id: NodeIdText,
+    pub(super) node: &'a str,
+    pub(super) address: &'a str,
+    pub(super) datacenter: &'a str,
+    pub(super) tagged_addresses: Option<Pairs<'a>>,
+    pub(super) meta: Option<Pairs<'a>>,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
+}
+
+/// A UUID, or nothing.
+pub(super) struct NodeIdText(Option<uuid::Uuid>);
+
+impl Serialize for NodeIdText {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(id) => serializer.serialize_str(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())),
+            None => serializer.serialize_str(""),
+        }
+    }
+}
+
+impl<'a> Node<'a> {
+    pub(super) fn of(record: &'a NodeRecord, datacenter: &'a str) -> Node<'a> {
+        Node {
+            id: NodeIdText(record.id),
+            node: &record.name,
+            address: &record.address,
+            datacenter,
+            tagged_addresses: record.tagged_addresses.as_deref().map(Pairs),
+            meta: record.meta.as_deref().map(Pairs),
+            create_index: record.create_revision,
+            modify_index: record.modify_revision,
+        }
+    }
+
+    /// The node of an instance; one without a node is shown on a node of its own address.
+    pub(super) fn under(instance: &'a Instance, state: &'a State, datacenter: &'a str) -> Node<'a> {
+        match state.node(&instance.node).filter(|_| !instance.node.is_empty()) {
+            Some(node) => Node::of(&node.record, datacenter),
+            None => Node {
+                id: NodeIdText(None),
+                node: AGENTLESS,
+                address: &instance.address,
+                datacenter,
+                tagged_addresses: None,
+                meta: None,
+                create_index: instance.create_revision,
+                modify_index: instance.modify_revision,
+            },
+        }
+    }
+}
+
+/// `{"Passing":1,"Warning":1}`
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct Weights {
+    passing: u16,
+    warning: u16,
+}
+
+impl Weights {
+    pub(super) fn of(instance: &Instance) -> Weights {
+        let warning = instance.extra.as_ref().and_then(|e| e.weight_warning).unwrap_or(1);
+        Weights { passing: instance.weight(), warning }
+    }
+}
+
+/// The tagged addresses of a service; left out when there are none.
+pub(super) struct Addresses<'a>(&'a [TaggedAddress]);
+
+impl<'a> Addresses<'a> {
+    pub(super) fn of(instance: &'a Instance) -> Option<Addresses<'a>> {
+        let list = instance.extra.as_deref().map(|e| &e.tagged_addresses[..]).unwrap_or_default();
+        (!list.is_empty()).then_some(Addresses(list))
+    }
+}
+
+impl Serialize for Addresses<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(serde::Serialize)]
+        #[serde(rename_all = "PascalCase")]
+        struct Address<'a> {
+            address: &'a str,
+            port: i32,
+        }
+        serializer.collect_map(self.0.iter().map(|a| (a.tag.as_str(), Address { address: &a.address, port: a.port })))
+    }
+}
+
+/// The mesh settings of a service: as stored, with the members that Consul always shows.
+pub(super) struct Proxy<'a>(Option<&'a str>);
+
+impl<'a> Proxy<'a> {
+    pub(super) fn of(instance: &'a Instance) -> Proxy<'a> {
+        Proxy(instance.extra.as_deref().and_then(|e| e.proxy.as_deref()))
+    }
+
+    pub(super) fn is_unset(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Serialize for Proxy<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let stored = match self.0.map(crate::http::json::parse).transpose().map_err(serde::ser::Error::custom)? {
+            Some(crate::http::json::Json::Object(members)) => members,
+            _ => Vec::new(),
+        };
+        let mut map = serializer.serialize_map(None)?;
+        for (name, value) in &stored {
+            map.serialize_entry(name.as_ref(), value)?;
+        }
+        for name in ["MeshGateway", "Expose"] {
+            if !stored.iter().any(|(stored, _)| stored.eq_ignore_ascii_case(name)) {
+                map.serialize_entry(name, &Empty {})?;
+            }
+        }
+        map.end()
+    }
+}
+
+#[derive(serde::Serialize)]
+struct Empty {}
+
+/// The other mesh settings: as stored, or `{}`.
+pub(super) struct Connect<'a>(Option<&'a str>);
+
+impl<'a> Connect<'a> {
+    pub(super) fn of(instance: &'a Instance) -> Connect<'a> {
+        Connect(instance.extra.as_deref().and_then(|e| e.connect.as_deref()))
+    }
+
+    pub(super) fn is_unset(&self) -> bool {
+        self.0.is_none()
+    }
+}
+
+impl Serialize for Connect<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.0 {
+            Some(stored) => Raw(stored).serialize(serializer),
+            None => Empty {}.serialize(serializer),
+        }
+    }
+}
+
+/// Consul's `Kind`.
+pub(super) fn kind(instance: &Instance) -> &str {
+    instance.extra.as_deref().map_or("", |e| &e.kind)
+}
+
+/// Consul's `EnableTagOverride`.
+pub(super) fn enable_tag_override(instance: &Instance) -> bool {
+    instance.extra.as_deref().is_some_and(|e| e.enable_tag_override)
+}
+
+fn some_pairs(pairs: &[(Text, Text)]) -> Option<Pairs<'_>> {
+    (!pairs.is_empty()).then_some(Pairs(pairs))
+}
+
+/// A service on a node, in health/service and catalog/node.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct NodeService<'a> {
+    #[serde(skip_serializing_if = "str::is_empty")]
+    kind: &'a str,
+    #[serde(rename = "ID")]
+    id: Text,
+    service: &'a str,
+    tags: &'a [Text],
+    address: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tagged_addresses: Option<Addresses<'a>>,
+    meta: Option<Pairs<'a>>,
+    port: i32,
+    weights: Weights,
+    enable_tag_override: bool,
+    proxy: Proxy<'a>,
+    connect: Connect<'a>,
+    create_index: u64,
+    modify_index: u64,
+}
+
+impl<'a> NodeService<'a> {
+    pub(super) fn of(instance: &'a Instance) -> NodeService<'a> {
+        NodeService {
+            kind: kind(instance),
+            id: instance.consul_id(),
+            service: &instance.service.name,
+            tags: &instance.tags,
+            address: &instance.address,
+            tagged_addresses: Addresses::of(instance),
+            meta: some_pairs(&instance.meta),
+            port: instance.port,
+            weights: Weights::of(instance),
+            enable_tag_override: enable_tag_override(instance),
+            proxy: Proxy::of(instance),
+            connect: Connect::of(instance),
+            create_index: instance.create_revision,
+            modify_index: instance.modify_revision,
+        }
+    }
+}
+
+/// A check of a node or of a service.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+pub(super) struct HealthCheck<'a> {
+    node: &'a str,
+    #[serde(rename = "CheckID")]
+    check_id: &'a str,
+    name: &'a str,
+    status: &'static str,
+    notes: &'a str,
+    output: Cow<'a, str>,
+    #[serde(rename = "ServiceID")]
+    service_id: Text,
+    service_name: &'a str,
+    service_tags: &'a [Text],
+    #[serde(rename = "Type")]
+    kind: &'a str,
+    definition: Raw<'a>,
+    create_index: u64,
+    modify_index: u64,
+}
+
+impl<'a> HealthCheck<'a> {
+    fn of_node(check: &'a Check, node: &'a str) -> HealthCheck<'a> {
+        HealthCheck {
+            node,
+            check_id: &check.id,
+            name: &check.name,
+            status: check.health.as_str(),
+            notes: &check.notes,
+            output: Cow::Borrowed(&check.output),
+            service_id: Text::default(),
+            service_name: "",
+            service_tags: &[],
+            kind: &check.kind,
+            definition: Raw(check.definition.as_deref().unwrap_or("{}")),
+            create_index: check.create_revision,
+            modify_index: check.modify_revision,
+        }
+    }
+
+    fn of_service(check: &'a Check, instance: &'a Instance, node: &'a str) -> HealthCheck<'a> {
+        HealthCheck {
+            service_id: instance.consul_id(),
+            service_name: &instance.service.name,
+            service_tags: &instance.tags,
+            ..HealthCheck::of_node(check, node)
+        }
+    }
+
+    /// Why a healthy instance takes no traffic, in the only way that Consul's clients understand.
+    fn of_lifecycle(instance: &'a Instance, node: &'a str) -> HealthCheck<'a> {
+        let output = match instance.overriding().filter(|word| word.drain) {
+            Some(word) if word.reason.is_empty() => Cow::Borrowed("drained by an operator"),
+            Some(word) => Cow::Owned(format!("drained by an operator: {}", word.reason)),
+            None => Cow::Borrowed(match instance.lifecycle {
+                Lifecycle::Starting => "starting",
+                Lifecycle::Draining => "draining",
+                Lifecycle::Serving => "serving",
+            }),
+        };
+        HealthCheck {
+            node,
+            check_id: "lictor:lifecycle",
+            name: "Lifecycle",
+            status: Health::Critical.as_str(),
+            notes: "",
+            output,
+            service_id: instance.consul_id(),
+            service_name: &instance.service.name,
+            service_tags: &instance.tags,
+            kind: "",
+            definition: Raw("{}"),
+            create_index: instance.create_revision,
+            modify_index: instance.modify_revision,
+        }
+    }
+}
+
+/// The checks that decide on an instance: its node's, then its own, each in order of id.
+pub(super) struct Checks<'a> {
+    pub(super) instance: &'a Instance,
+    pub(super) state: &'a State,
+}
+
+impl Serialize for Checks<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let instance = self.instance;
+        let record = self.state.node(&instance.node).filter(|_| !instance.node.is_empty()).map(|n| &n.record);
+        let node = record.map_or(AGENTLESS, |record| record.name.as_str());
+        let mut list = serializer.serialize_seq(None)?;
+        for check in record.map(|r| &r.checks[..]).unwrap_or_default() {
+            list.serialize_element(&HealthCheck::of_node(check, node))?;
+        }
+        for check in &instance.checks {
+            list.serialize_element(&HealthCheck::of_service(check, instance, node))?;
+        }
+        if !instance.is_serving() {
+            list.serialize_element(&HealthCheck::of_lifecycle(instance, node))?;
+        }
+        list.end()
+    }
+}

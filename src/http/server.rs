@@ -1,0 +1,144 @@
+//! Connections: accepted, counted per client, served by hyper's HTTP/1, and ended in good order.
+
+use super::Options;
+use super::gateway::Gateway;
+use crate::service::Core;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+
+/// A connection that sends no complete request head for so long is closed, an idle one too: longer than the 90 s after
+/// which Go's clients drop their own idle connections, so that they do not write into one that is just being closed.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long open connections may take to finish when the server stops.
+const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// A head with more bytes is refused.
+const BUFFER_BYTES_MAX: usize = 64 * 1024;
+/// Pause after an accept that failed, as when file descriptors have run out.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// Serves the gateway on these listeners until the server drains. Long polls are then answered with the present state,
+/// and connections have a few seconds to finish.
+pub async fn serve(listeners: Vec<TcpListener>, core: Core, options: Options) {
+    let gateway = Arc::new(Gateway::new(core.clone(), options));
+    let clients = Arc::new(Clients::default());
+    let tasks = TaskTracker::new();
+    for listener in listeners {
+        tasks.spawn(accept(listener, gateway.clone(), clients.clone(), tasks.clone()));
+    }
+    core.drained().await;
+    gateway.draining.cancel();
+    tasks.close();
+    if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
+        tracing::warn!(connections = tasks.len(), "HTTP connections did not finish in time");
+    }
+}
+
+async fn accept(listener: TcpListener, gateway: Arc<Gateway>, clients: Arc<Clients>, tasks: TaskTracker) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = gateway.draining.cancelled() => return,
+        };
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "an HTTP connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+                continue;
+            }
+        };
+        // An excess connection is closed without a word, as Consul does.
+        let Some(place) = Clients::enter(&clients, peer.ip(), gateway.options.max_conns_per_client) else { continue };
+        tasks.spawn(connection(stream, gateway.clone(), place));
+    }
+}
+
+async fn connection(stream: TcpStream, gateway: Arc<Gateway>, _place: Place) {
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was refused");
+    }
+    let draining = gateway.draining.clone();
+    let service = service_fn(move |request| gateway.answer(request));
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .pipeline_flush(true)
+        // Scripts grep for the spelling that Consul uses.
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = draining.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an HTTP connection broke");
+    }
+}
+
+/// How many connections each client has.
+#[derive(Default)]
+struct Clients {
+    counts: Mutex<HashMap<IpAddr, usize>>,
+}
+
+/// A connection's place in the count.
+struct Place {
+    clients: Arc<Clients>,
+    address: IpAddr,
+}
+
+impl Clients {
+    fn enter(clients: &Arc<Clients>, address: IpAddr, max: usize) -> Option<Place> {
+        // The count is whole after every statement, so a panic elsewhere cannot have broken it.
+        let mut counts = clients.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(address).or_default();
+        if *count >= max {
+            return None;
+        }
+        *count += 1;
+        Some(Place { clients: clients.clone(), address })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut counts = self.clients.counts.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.address) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.address);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_are_counted_per_client() {
+        let clients = Arc::new(Clients::default());
+        let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
+        let first = Clients::enter(&clients, a, 2);
+        let second = Clients::enter(&clients, a, 2);
+        assert!(first.is_some() && second.is_some() && Clients::enter(&clients, a, 2).is_none());
+        assert!(Clients::enter(&clients, b, 2).is_some());
+        drop(first);
+        assert!(Clients::enter(&clients, a, 2).is_some());
+        drop(second);
+        assert!(clients.counts.lock().unwrap().is_empty());
+    }
+}

@@ -1,0 +1,213 @@
+//! What all use cases share: replication, the hub, the clock, the leases, and facts about this server.
+
+use super::Error;
+use super::lease::Leases;
+use crate::clock::Clock;
+use crate::command::{Command, Outcome};
+use crate::model::RequestId;
+use crate::raft::{Handle, ProposeError};
+use crate::watch::Hub;
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+use tokio::sync::watch;
+use uuid::Uuid;
+
+/// Facts about this server that do not change while it runs.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The cluster's identity.
+    pub cluster_id: String,
+    /// This node's identity.
+    pub node_id: Uuid,
+    /// This node's name.
+    pub node_name: String,
+    /// The datacenter's name.
+    pub datacenter: String,
+    /// The DNS domain, without the final dot.
+    pub domain: String,
+    /// A second DNS domain.
+    pub alt_domain: Option<String>,
+    /// Version of the software.
+    pub version: &'static str,
+    /// The address that others reach this node by.
+    pub advertise: IpAddr,
+    /// Port of server to server traffic.
+    pub server_port: u16,
+    /// Port of LAN gossip.
+    pub serf_lan_port: u16,
+    /// Port of WAN gossip.
+    pub serf_wan_port: u16,
+    /// Port of gRPC; 0: off.
+    pub grpc_port: u16,
+    /// Port of HTTP; 0: off.
+    pub http_port: u16,
+    /// Port of DNS; 0: off.
+    pub dns_port: u16,
+    /// Metadata of this node.
+    pub node_meta: BTreeMap<String, String>,
+    /// Started with `-dev`.
+    pub dev: bool,
+}
+
+/// A server, as clients see it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// Its identity.
+    pub node_id: String,
+    /// gRPC addresses, host:port.
+    pub endpoints: Vec<String>,
+    /// It leads.
+    pub leader: bool,
+    /// It takes requests.
+    pub ready: bool,
+    /// Version of its software.
+    pub version: String,
+}
+
+/// The result of a write and where it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Written<T> {
+    /// Revision of the log entry; for a write that changed nothing, the revision at which that was found.
+    pub revision: u64,
+    /// The result.
+    pub value: T,
+}
+
+/// All use cases. Cheap to clone.
+#[derive(Clone)]
+pub struct Core {
+    pub(super) inner: Arc<Inner>,
+}
+
+pub(super) struct Inner {
+    pub(super) raft: Handle,
+    pub(super) hub: Arc<Hub>,
+    pub(super) clock: Clock,
+    pub(super) facts: Facts,
+    pub(super) leases: Leases,
+    /// This server's gRPC endpoint, if it has one.
+    pub(super) endpoint: Option<String>,
+    drain: watch::Sender<bool>,
+}
+
+impl Core {
+    /// Puts the parts together; call [`Core::run_expiry`] on a task of its own.
+    pub fn new(raft: Handle, hub: Arc<Hub>, clock: Clock, facts: Facts) -> Core {
+        let leases = Leases::new(clock.clone());
+        let endpoint = std::net::SocketAddr::new(facts.advertise, facts.grpc_port).to_string();
+        let endpoint = (facts.grpc_port != 0).then_some(endpoint);
+        let inner = Inner { raft, hub, clock, facts, leases, endpoint, drain: watch::Sender::new(false) };
+        Core { inner: Arc::new(inner) }
+    }
+
+    /// Facts about this server.
+    pub fn facts(&self) -> &Facts {
+        &self.inner.facts
+    }
+
+    /// Time and randomness.
+    pub fn clock(&self) -> &Clock {
+        &self.inner.clock
+    }
+
+    /// Where changes are waited for.
+    pub fn hub(&self) -> &Arc<Hub> {
+        &self.inner.hub
+    }
+
+    /// Replication's own view of the cluster.
+    pub fn raft_status(&self) -> crate::raft::Status {
+        self.inner.raft.status()
+    }
+
+    /// Begins to stop: streams end, new requests are refused.
+    pub fn drain(&self) {
+        self.inner.drain.send_replace(true);
+    }
+
+    /// Whether this server is stopping.
+    pub fn is_draining(&self) -> bool {
+        *self.inner.drain.borrow()
+    }
+
+    /// Resolves when this server begins to stop.
+    pub async fn drained(&self) {
+        let mut drain = self.inner.drain.subscribe();
+        // The sender lives as long as `self`, so this ends by the value only.
+        let _ = drain.wait_for(|stopping| *stopping).await;
+    }
+
+    /// The servers, in order of id.
+    pub fn members(&self) -> Vec<Member> {
+        let facts = &self.inner.facts;
+        vec![Member {
+            node_id: facts.node_id.to_string(),
+            endpoints: self.inner.endpoint.iter().cloned().collect(),
+            leader: self.inner.raft.leadership().leads,
+            ready: !self.is_draining(),
+            version: facts.version.to_owned(),
+        }]
+    }
+
+    /// Resolves when [`Core::members`] may have changed since `seen`.
+    pub async fn members_changed(&self, seen: &[Member]) {
+        let mut status = self.inner.raft.subscribe_status();
+        while self.members() == seen {
+            if status.changed().await.is_err() {
+                // Replication has stopped; the fatal path ends the process.
+                std::future::pending::<()>().await;
+            }
+        }
+    }
+
+    /// Proposes a command; `Err` if it was refused or its outcome is unknown.
+    pub(super) async fn propose(
+        &self,
+        request_id: Option<RequestId>,
+        command: Command,
+    ) -> Result<Written<Outcome>, Error> {
+        if self.is_draining() {
+            return Err(Error::Draining);
+        }
+        let op = command.op();
+        let result = self.inner.raft.propose(request_id, command).await;
+        let result = match result {
+            Ok((revision, Ok(value))) => Ok(Written { revision, value }),
+            Ok((_, Err(rejection))) => Err(Error::Rejected(rejection)),
+            Err(error) => Err(Error::from(error)),
+        };
+        let outcome = if result.is_ok() { "ok" } else { "error" };
+        metrics::counter!("lictor_commands_total", "op" => op, "outcome" => outcome).increment(1);
+        result
+    }
+}
+
+impl From<ProposeError> for Error {
+    fn from(error: ProposeError) -> Error {
+        match error {
+            ProposeError::NoLeader { .. } => Error::NoLeader,
+            ProposeError::OutcomeUnknown => Error::OutcomeUnknown,
+            ProposeError::TooLarge { size, limit } => {
+                Error::invalid("request", format!("has {size} bytes as a log entry, at most {limit} are allowed"))
+            }
+            // It may be in the log: the caller must not take it for undone.
+            ProposeError::Fatal(reason) => {
+                tracing::error!(reason, "write failed: this server is stopping");
+                Error::OutcomeUnknown
+            }
+        }
+    }
+}
+
+impl<T> Written<T> {
+    /// The same write with another value.
+    pub(super) fn map<U>(self, f: impl FnOnce(T) -> U) -> Written<U> {
+        Written { revision: self.revision, value: f(self.value) }
+    }
+}
+
+/// A command got the outcome of another one: a fault in the machine.
+pub(super) fn unexpected(outcome: &Outcome) -> Error {
+    Error::Internal(format!("unexpected outcome {outcome:?}"))
+}

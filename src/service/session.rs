@@ -1,0 +1,124 @@
+//! Sessions: create, keep alive, attach, close.
+
+use super::core::unexpected;
+use super::{Core, Error, Written};
+use crate::command::{CloseSession, Command, CreateSession, Outcome, Rejection};
+use crate::model::limits::{SESSION_GRACE_MS_DEFAULT, SESSION_TTL_MS_DEFAULT, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
+use crate::model::{Behavior, RequestId, Session, SessionId, Text};
+use std::sync::Arc;
+use subtle::ConstantTimeEq;
+
+/// Who says that a session is theirs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Proof {
+    /// The session.
+    pub id: SessionId,
+    /// What its owner was given.
+    pub secret: Vec<u8>,
+}
+
+/// What a new session should be.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct SessionSpec {
+    /// Time to live, milliseconds; unset: 15 s.
+    pub ttl_ms: Option<u64>,
+    /// Grace after a broken stream, milliseconds; unset: 5 s, or the time to live if that is shorter.
+    pub grace_ms: Option<u64>,
+    /// For people, in order of key.
+    pub labels: Vec<(Text, Text)>,
+    /// What happens to keys that it locks.
+    pub behavior: Behavior,
+}
+
+impl Core {
+    /// The live session, if the secret is its own.
+    pub fn prove(&self, proof: &Proof) -> Result<Arc<Session>, Error> {
+        let state = self.inner.raft.state();
+        let session = state.session(&proof.id).ok_or(Rejection::SessionExpired(proof.id))?;
+        // Constant time: the secret must not leak through how long a wrong one takes.
+        if bool::from(session.secret[..].ct_eq(&proof.secret)) {
+            Ok(session.clone())
+        } else {
+            Err(Error::SecretMismatch(proof.id))
+        }
+    }
+
+    /// Creates a session.
+    pub async fn create_session(
+        &self,
+        request_id: Option<RequestId>,
+        spec: SessionSpec,
+    ) -> Result<Written<Arc<Session>>, Error> {
+        let ttl_ms = spec.ttl_ms.unwrap_or(SESSION_TTL_MS_DEFAULT);
+        if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&ttl_ms) {
+            return Err(Error::invalid("ttl", "must be between 3 s and 24 h"));
+        }
+        let grace_ms = spec.grace_ms.unwrap_or(SESSION_GRACE_MS_DEFAULT.min(ttl_ms));
+        if grace_ms > ttl_ms {
+            return Err(Error::invalid("disconnect_grace", "must not be longer than ttl"));
+        }
+        let (id, secret) = (self.inner.clock.uuid(), self.inner.clock.random());
+        // Before the write: a session must never be without a lease, even if this caller goes away meanwhile.
+        self.inner.leases.track(id, ttl_ms, grace_ms);
+        let create = CreateSession { id, secret, ttl_ms, grace_ms, labels: spec.labels, behavior: spec.behavior };
+        let written = self.propose(request_id, Command::CreateSession(create)).await?;
+        match written.value {
+            Outcome::SessionCreated(session) => {
+                if session.id != id {
+                    // A retry: the first session is the one.
+                    self.inner.leases.forget(&id);
+                    self.inner.leases.renew(&session);
+                }
+                Ok(Written { revision: written.revision, value: session })
+            }
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// A heartbeat: the lease is full again. Returns the session and the time left in milliseconds.
+    pub fn keep_alive(&self, proof: &Proof) -> Result<(Arc<Session>, u64), Error> {
+        self.must_lead()?;
+        let session = self.prove(proof)?;
+        let remaining = self.inner.leases.renew(&session);
+        Ok((session, remaining))
+    }
+
+    /// A stream now carries the session; call [`Core::detach`] when it ends without a close.
+    pub fn attach(&self, proof: &Proof) -> Result<Arc<Session>, Error> {
+        self.must_lead()?;
+        let session = self.prove(proof)?;
+        self.inner.leases.attach(&session);
+        Ok(session)
+    }
+
+    /// The stream is gone: the session's grace runs.
+    pub fn detach(&self, session: &SessionId) {
+        self.inner.leases.detach(session);
+    }
+
+    /// Time left of a session, in milliseconds.
+    pub fn remaining_ms(&self, session: &Session) -> u64 {
+        self.inner.leases.remaining_ms(&session.id).unwrap_or(session.ttl_ms)
+    }
+
+    /// Ends a session at once. Returns how many instances, keys and locks went with it.
+    pub async fn close_session(&self, request_id: Option<RequestId>, proof: &Proof) -> Result<Written<u32>, Error> {
+        // A retry of a close that was done finds no session to prove: then the request id decides.
+        match self.prove(proof) {
+            Ok(_) => {}
+            Err(Error::Rejected(Rejection::SessionExpired(_))) if request_id.is_some() => {}
+            Err(error) => return Err(error),
+        }
+        let written = self.propose(request_id, Command::CloseSession(CloseSession { id: proof.id })).await?;
+        self.inner.leases.forget(&proof.id);
+        match written.value {
+            Outcome::SessionClosed(removed) => Ok(Written { revision: written.revision, value: removed }),
+            other => Err(unexpected(&other)),
+        }
+    }
+
+    /// Leases are known to the leader only.
+    fn must_lead(&self) -> Result<(), Error> {
+        if self.inner.raft.leadership().leads { Ok(()) } else { Err(Error::NoLeader) }
+    }
+}

@@ -1,0 +1,18 @@
+//! What the tests of the whole program share: the real binary as a process, and small clients for its three protocols.
+//!
+//! Owns: starting, killing and restarting servers on loopback with ports of their own choice; an HTTP/1.1 client, a DNS
+//! client and gRPC clients; a seeded source of randomness. Never: a fixed port, a sleep in place of an event, a process
+//! that outlives its test. A test that fails prints what its servers wrote.
+//!
+//! Use: `mod common;` (or `#[path = "../common/mod.rs"] mod common;`) and then
+//! `let server = common::Server::dev(); let answer = server.get("/v1/status/leader");`
+#![allow(dead_code, reason = "every test program uses another part")]
+
+pub(crate) mod dns;
+pub(crate) mod grpc;
+pub(crate) mod http;
+mod random;
+mod server;
+
+pub(crate) use random::Random;
+pub(crate) use server::Server;
