@@ -1,3 +1,5 @@
+//! The checkpoint: durability, crashes, history and foreign files.
+
 use super::{CLUSTER, Random, batch, contents};
 use crate::machine::State;
 use crate::store::fault::{Disk, Fault};

@@ -1,3 +1,5 @@
+//! The raft log: durability, order, purge, formats and failing disks.
+
 use super::Random;
 use crate::store::fault::{Disk, Fault};
 use crate::store::tables::{self, FORMAT, LOG_FILE, META_FORMAT};

@@ -1,3 +1,5 @@
+//! Snapshots: whole or not at all.
+
 use super::{CLUSTER, batch, contents};
 use crate::machine::State;
 use crate::store::{Checkpoint, Fatal, Image, Loaded, Medium, SnapshotError, StoreError};
