@@ -6,6 +6,7 @@ use crate::machine::{Change, Event, State};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
@@ -19,6 +20,8 @@ pub struct Hub {
     /// How many subscribed prefixes there are of each length: a changed key asks only for those.
     prefix_lengths: Mutex<BTreeMap<usize, usize>>,
     ring: Mutex<Ring>,
+    /// All changes up to this revision have been entered and announced.
+    complete: AtomicU64,
 }
 
 /// Nobody panics while holding one of these locks; if somebody did, the data is still whole.
@@ -46,7 +49,14 @@ impl Hub {
             hasher: RandomState::new(),
             prefix_lengths: Mutex::default(),
             ring: Mutex::default(),
+            complete: AtomicU64::new(0),
         }
+    }
+
+    /// Every change up to this revision is known to [`Hub::events_since`], and its subscribers have been woken. The
+    /// state is published a moment earlier, so it may hold newer changes.
+    pub fn complete_to(&self) -> u64 {
+        self.complete.load(Ordering::Acquire)
     }
 
     fn shard(&self, topic: &Topic) -> &Mutex<HashMap<Topic, watch::Sender<u64>>> {
@@ -60,6 +70,8 @@ impl Hub {
         for events in history.chunk_by(|a, b| a.revision == b.revision) {
             ring.push(events.to_vec());
         }
+        let last = history.last().map_or(0, |e| e.revision);
+        self.complete.fetch_max(floor.max(last), Ordering::Release);
     }
 
     /// A batch was applied and its state published. Called in order, from one thread.
@@ -84,11 +96,13 @@ impl Hub {
                 sender.send_replace(revision);
             }
         }
+        self.complete.fetch_max(revision, Ordering::Release);
     }
 
     /// The state was replaced as a whole: what happened in between is unknown. Everybody looks again.
     pub fn reset(&self, state: &State) {
         *locked(&self.ring) = Ring::after_floor(state.revision());
+        self.complete.store(state.revision(), Ordering::Release);
         for shard in &self.shards {
             for sender in locked(shard).values() {
                 sender.send_replace(state.revision());

@@ -1,0 +1,134 @@
+//! The server: all services on one port, and how it starts and stops.
+//!
+//! Owns: limits of connections and messages, keepalive, and the order of a stop: streams are told, connections get
+//! GOAWAY, and after a few seconds whoever is left is cut off.
+
+use super::cluster::Cluster;
+use super::coordination::Coordination;
+use super::discovery::Discovery;
+use super::kv::Kv;
+use super::layer::Observe;
+use super::page::Pins;
+use super::registry::Registry;
+use super::session::Sessions;
+use crate::proto::v1 as pb;
+use crate::proto::v1::cluster_service_server::ClusterServiceServer;
+use crate::proto::v1::coordination_service_server::CoordinationServiceServer;
+use crate::proto::v1::kv_service_server::KvServiceServer;
+use crate::proto::v1::registry_service_server::RegistryServiceServer;
+use crate::proto::v1::session_service_server::SessionServiceServer;
+use crate::service::Core;
+use futures::stream::select_all;
+use std::time::Duration;
+use thiserror::Error;
+use tokio::net::TcpListener;
+use tonic::codec::CompressionEncoding::Gzip;
+use tonic::service::Routes;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic_health::ServingStatus;
+
+/// Fits 500 instances or the largest transaction.
+pub(super) const DECODE_MAX: usize = 8 * 1024 * 1024;
+const STREAMS_MAX: u32 = 10_000;
+const STREAM_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
+const KEEPALIVE_WITHIN: Duration = Duration::from_secs(5);
+/// Those who are still connected after this are cut off when the server stops.
+const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+
+/// Why the server could not serve.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// The descriptors for reflection are damaged.
+    #[error("cannot describe the API: {0}")]
+    Reflection(#[from] tonic_reflection::server::Error),
+    /// The transport failed.
+    #[error("gRPC server failed: {0}")]
+    Transport(#[from] tonic::transport::Error),
+}
+
+/// All services: `lictor.v1`, health checking, and reflection in both versions.
+///
+/// # Errors
+/// If the descriptors that were built in are damaged.
+pub async fn routes(core: Core) -> Result<Routes, ServeError> {
+    let pins = Pins::default();
+    macro_rules! limited {
+        ($server:ident, $service:expr) => {
+            $server::new($service).max_decoding_message_size(DECODE_MAX).accept_compressed(Gzip)
+        };
+    }
+    let (health, health_service) = tonic_health::server::health_reporter();
+    for name in names() {
+        health.set_service_status(name, ServingStatus::Serving).await;
+    }
+    let sessions = Sessions { core: core.clone(), pins: pins.clone() };
+    let kv = Kv { core: core.clone(), pins: pins.clone() };
+    Ok(Routes::new(Discovery::new(core.clone(), pins))
+        .add_service(limited!(SessionServiceServer, sessions))
+        .add_service(limited!(RegistryServiceServer, Registry { core: core.clone() }))
+        .add_service(limited!(KvServiceServer, kv))
+        .add_service(limited!(CoordinationServiceServer, Coordination { core: core.clone() }))
+        .add_service(limited!(ClusterServiceServer, Cluster { core: core.clone() }))
+        .add_service(health_service)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .prepare())
+}
+
+/// The public services, as health checking knows them.
+fn names() -> [&'static str; 6] {
+    [
+        pb::discovery_service_server::SERVICE_NAME,
+        pb::session_service_server::SERVICE_NAME,
+        pb::registry_service_server::SERVICE_NAME,
+        pb::kv_service_server::SERVICE_NAME,
+        pb::coordination_service_server::SERVICE_NAME,
+        pb::cluster_service_server::SERVICE_NAME,
+    ]
+}
+
+/// Both versions of reflection list each other, whichever is asked.
+fn reflection() -> tonic_reflection::server::Builder<'static> {
+    tonic_reflection::server::Builder::configure()
+        .include_reflection_service(false)
+        .register_encoded_file_descriptor_set(pb::DESCRIPTORS)
+        .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1::FILE_DESCRIPTOR_SET)
+        .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
+}
+
+/// Serves on these listeners until the core drains; then streams end with a word of where to go, and the rest is given
+/// a few seconds. Install the metrics recorder before.
+///
+/// # Errors
+/// If the server cannot be built, or its transport fails.
+pub async fn serve(listeners: Vec<TcpListener>, core: Core) -> Result<(), ServeError> {
+    let routes = routes(core.clone()).await?;
+    let incoming = listeners.into_iter().map(|l| TcpIncoming::from(l).with_nodelay(Some(true)));
+    let ending = core.clone();
+    let serving = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
+        .max_concurrent_streams(STREAMS_MAX)
+        .initial_stream_window_size(STREAM_WINDOW)
+        .initial_connection_window_size(CONNECTION_WINDOW)
+        .layer(Observe::new(core.clock().clone()))
+        .add_routes(routes)
+        .serve_with_incoming_shutdown(select_all(incoming), async move { ending.drained().await });
+    let mut serving = std::pin::pin!(serving);
+    tokio::select! {
+        biased;
+        done = &mut serving => return Ok(done?),
+        () = core.drained() => {}
+    }
+    match tokio::time::timeout(DRAIN_WITHIN, serving).await {
+        Ok(done) => Ok(done?),
+        Err(_) => {
+            tracing::warn!(seconds = DRAIN_WITHIN.as_secs(), "connections are cut off: they did not end in time");
+            Ok(())
+        }
+    }
+}
