@@ -4,7 +4,7 @@ use super::console::{Console, Exit};
 use super::log;
 use super::tree::Flags;
 use crate::clock::Clock;
-use crate::config::{AgentFlags, Config};
+use crate::config::{AgentFlags, Config, ConfigError};
 use clap::ArgMatches;
 use std::path::{Path, PathBuf};
 
@@ -14,10 +14,7 @@ pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result
     if !arguments.is_empty() {
         return Err(Exit::failed(format!("==> Unexpected extra arguments: [{}]", arguments.join(" "))));
     }
-    let mut parsed = AgentFlags::default();
-    for flag in AgentFlags::list() {
-        parsed.set(flag.name, &flags.all(flag.name)).map_err(|e| failed(&e))?;
-    }
+    let parsed = parse(flags).map_err(|e| failed(&e))?;
     let config = Config::load(&parsed, &Clock::system()).map_err(|e| failed(&e))?;
     console.print(&banner(&config))?;
     console.out.flush().map_err(|e| failed(&e))?;
@@ -26,6 +23,14 @@ pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result
     let ended = crate::node::run(config).await;
     drop(pid_file);
     ended.map_err(|e| Exit::failed(format!("==> {e:#}")))
+}
+
+fn parse(flags: &ArgMatches) -> Result<AgentFlags, ConfigError> {
+    let mut parsed = AgentFlags::default();
+    for flag in AgentFlags::list() {
+        parsed.set(flag.name, &flags.all(flag.name))?;
+    }
+    Ok(parsed)
 }
 
 /// What Consul prints before the log starts, with the ports as configured.
@@ -73,5 +78,32 @@ impl Drop for PidFile {
     fn drop(&mut self) {
         // It may be gone already; there is nothing to do about it at the end.
         let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tree;
+
+    #[test]
+    fn files_and_directories_keep_their_order() {
+        let command = tree::root().find_subcommand("agent").expect("listed").clone();
+        let args = ["agent", "--config-file=a", "--config-dir=b", "--config-file=c", "--dev=true"];
+        let parsed = parse(&command.get_matches_from(args)).expect("accepted");
+        assert_eq!(parsed.config_paths, ["a", "b", "c"].map(PathBuf::from));
+        assert!(parsed.dev);
+    }
+
+    #[test]
+    fn the_process_id_is_written_and_removed() {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = dir.path().join("pid");
+        let file = PidFile::write(&path).expect("written");
+        assert_eq!(std::fs::read_to_string(&path).expect("there"), std::process::id().to_string());
+        drop(file);
+        assert!(!path.exists());
+        let error = PidFile::write(&dir.path().join("no/pid")).err().expect("refused");
+        assert!(error.contains("no/pid: cannot write it: "), "{error}");
     }
 }

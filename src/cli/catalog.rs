@@ -65,11 +65,15 @@ fn no_arguments(flags: &ArgMatches) -> Result<(), Exit> {
 }
 
 /// `key=value` pairs as the API takes them, `key:value`.
-fn node_meta(flags: &ArgMatches) -> Query<'static> {
-    let pairs = flags.all("node-meta").into_iter();
-    pairs
-        .map(|pair| ("node-meta", pair.split_once('=').map_or_else(|| format!("{pair}:"), |(k, v)| format!("{k}:{v}"))))
-        .collect()
+fn node_meta(flags: &ArgMatches) -> Result<Query<'static>, Exit> {
+    let pair = |pair: String| match pair.split_once('=') {
+        Some((key, value)) => Ok(("node-meta", format!("{key}:{value}"))),
+        None => {
+            let text = format!("invalid value {pair:?} for flag -node-meta: Missing \"=\" value in argument: {pair}");
+            Err(Exit::failed(text))
+        }
+    };
+    flags.all("node-meta").into_iter().map(pair).collect()
 }
 
 pub(super) async fn datacenters(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
@@ -83,7 +87,7 @@ pub(super) async fn datacenters(flags: &ArgMatches, console: &mut Console<'_>) -
 
 pub(super) async fn nodes(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     no_arguments(flags)?;
-    let mut query = node_meta(flags);
+    let mut query = node_meta(flags)?;
     for name in ["near", "filter"] {
         if let Some(text) = flags.text(name).filter(|t| !t.is_empty()) {
             query.push((name, text.to_owned()));
@@ -112,19 +116,20 @@ pub(super) async fn nodes(flags: &ArgMatches, console: &mut Console<'_>) -> Resu
 pub(super) async fn services(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     no_arguments(flags)?;
     let mut client = Client::new(flags, console)?;
+    let meta = node_meta(flags)?;
     let failed = |e| Exit::failed(format!("Error listing services: {e}"));
     let mut services: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     match flags.text("node").filter(|n| !n.is_empty()) {
         Some(node) => {
             let path = format!("/v1/catalog/node/{node}");
-            let found: Option<NodeServices> = client.get(&path, node_meta(flags)).await.map_err(failed)?;
+            let found: Option<NodeServices> = client.get(&path, meta).await.map_err(failed)?;
             for service in found.into_iter().flat_map(|f| f.services.into_values()) {
                 services.entry(service.service).or_default().extend(service.tags.into_iter().flatten());
             }
         }
         None => {
             let found: BTreeMap<String, Option<Vec<String>>> =
-                client.get("/v1/catalog/services", node_meta(flags)).await.map_err(failed)?;
+                client.get("/v1/catalog/services", meta).await.map_err(failed)?;
             services.extend(found.into_iter().map(|(name, tags)| (name, tags.into_iter().flatten().collect())));
         }
     }

@@ -43,7 +43,8 @@ impl Endpoint {
         if namespace.is_some_and(|n| !matches!(n.as_str(), "" | "default")) {
             return refuse("-namespace", "this version has the default namespace only");
         }
-        let address = flags.text("http-addr").map(str::to_owned).or_else(|| console.variable("HTTP_ADDR"));
+        let address = flags.text("http-addr").filter(|a| !a.is_empty()).map(str::to_owned);
+        let address = address.or_else(|| console.variable("HTTP_ADDR"));
         Ok(Endpoint {
             target: target(address.as_deref().unwrap_or("127.0.0.1:8500"))?,
             token: token(flags, console)?,

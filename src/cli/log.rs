@@ -2,13 +2,15 @@
 
 use crate::clock::Clock;
 use crate::config::{Config, LogLevel};
-use std::fmt;
+use serde_json::{Map, Value};
+use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
+use tracing::{Event, Subscriber};
+use tracing_subscriber::Layer;
+use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
-use tracing_subscriber::fmt::time::FormatTime;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
+use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 
@@ -21,34 +23,25 @@ pub(super) fn start(config: &Config) -> Result<(), String> {
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
     };
-    let lines = tracing_subscriber::fmt().with_max_level(level).with_ansi(false);
-    let started = if config.log_json {
-        lines.json().flatten_event(true).with_timer(Timer(Clock::system())).finish().try_init()
-    } else {
-        lines.event_format(Lines(Timer(Clock::system()))).finish().try_init()
-    };
+    // The libraries below us only speak up when something is wrong, but for whoever asks for everything.
+    let others = if level == LevelFilter::TRACE { level } else { level.min(LevelFilter::WARN) };
+    let targets = Targets::new().with_target("lictor", level).with_default(others);
+    let lines = Lines { clock: Clock::system(), json: config.log_json };
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).event_format(lines);
+    let started = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
     started.map_err(|e| format!("cannot start the log: {e}"))?;
     for notice in &config.notices {
         match notice.level {
-            LogLevel::Trace | LogLevel::Debug => tracing::debug!("{}", notice.text),
-            LogLevel::Info => tracing::info!("{}", notice.text),
-            LogLevel::Warn => tracing::warn!("{}", notice.text),
-            LogLevel::Error => tracing::error!("{}", notice.text),
+            LogLevel::Trace | LogLevel::Debug => tracing::debug!(target: "lictor::agent", "{}", notice.text),
+            LogLevel::Info => tracing::info!(target: "lictor::agent", "{}", notice.text),
+            LogLevel::Warn => tracing::warn!(target: "lictor::agent", "{}", notice.text),
+            LogLevel::Error => tracing::error!(target: "lictor::agent", "{}", notice.text),
         }
     }
     Ok(())
 }
 
-/// Times as in `2026-11-22T10:00:18.302Z`.
-struct Timer(Clock);
-
-impl FormatTime for Timer {
-    fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        writer.write_str(&timestamp(self.0.now_ms()))
-    }
-}
-
-/// UTC, to the millisecond. The date is by the civil calendar, counted in years that begin in March so that the leap
+/// UTC to the millisecond, as in `2026-11-22T10:00:18.302Z`. The date is by the civil calendar, counted in years that begin in March so that the leap
 /// day is the last.
 fn timestamp(ms: u64) -> String {
     let (days, of_day) = (ms / 86_400_000, ms % 86_400_000);
@@ -65,8 +58,11 @@ fn timestamp(ms: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", of_day % 1000)
 }
 
-/// `    TIME [LEVEL]  module: message: key=value key=value`.
-struct Lines(Timer);
+/// `    TIME [LEVEL]  module: message: key=value key=value`, or the same as a JSON object with the keys of Consul's.
+struct Lines {
+    clock: Clock,
+    json: bool,
+}
 
 impl<S, N> FormatEvent<S, N> for Lines
 where
@@ -74,23 +70,47 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        writer.write_str("    ")?;
-        self.0.format_time(&mut writer)?;
-        let level = match *event.metadata().level() {
-            Level::TRACE => "[TRACE]",
-            Level::DEBUG => "[DEBUG]",
-            Level::INFO => "[INFO] ",
-            Level::WARN => "[WARN] ",
-            Level::ERROR => "[ERROR]",
-        };
         let mut parts = Parts::default();
         event.record(&mut parts);
-        let module = module(event.metadata().target());
-        write!(writer, " {level} {module}: {}", parts.message)?;
-        if !parts.fields.is_empty() {
-            write!(writer, ":{}", parts.fields)?;
+        let (time, module) = (timestamp(self.clock.now_ms()), module(event.metadata().target()));
+        let level = *event.metadata().level();
+        if self.json {
+            let mut object = parts.fields;
+            let level = level.as_str().to_ascii_lowercase();
+            for (key, value) in
+                [("@level", level), ("@message", parts.message), ("@module", module.to_owned()), ("@timestamp", time)]
+            {
+                object.insert(key.to_owned(), value.into());
+            }
+            return writeln!(writer, "{}", Value::Object(object));
+        }
+        // Brackets are padded as a whole, so that modules line up.
+        let level = format!("[{level}]");
+        write!(writer, "    {time} {level:<7} {module}: {}", OneLine(&parts.message))?;
+        for (index, (key, value)) in parts.fields.iter().enumerate() {
+            let colon = if index == 0 { ":" } else { "" };
+            match value {
+                Value::String(text)
+                    if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic() || c == '"') =>
+                {
+                    write!(writer, "{colon} {key}={text:?}")?;
+                }
+                Value::String(text) => write!(writer, "{colon} {key}={text}")?,
+                other => write!(writer, "{colon} {key}={other}")?,
+            }
         }
         writeln!(writer)
+    }
+}
+
+/// A message without its control characters, so that one event is one line.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .chars()
+            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
     }
 }
 
@@ -104,29 +124,41 @@ fn module(target: &str) -> &str {
 #[derive(Default)]
 struct Parts {
     message: String,
-    fields: String,
+    fields: Map<String, Value>,
 }
 
 impl Parts {
-    fn add(&mut self, field: &Field, text: &str) {
-        if field.name() == "message" {
-            self.message.push_str(text);
-        } else {
-            // One event is one line, and a value with a space is in quotes.
-            let plain = !text.is_empty() && !text.contains(|c: char| c.is_whitespace() || c.is_control() || c == '"');
-            let quoted = if plain { text.to_owned() } else { format!("{text:?}") };
-            self.fields.push_str(&format!(" {}={quoted}", field.name()));
-        }
+    fn add(&mut self, field: &Field, value: Value) {
+        self.fields.insert(field.name().to_owned(), value);
     }
 }
 
 impl Visit for Parts {
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.add(field, value);
+        match field.name() {
+            "message" => self.message.push_str(value),
+            _ => self.add(field, value.into()),
+        }
     }
 
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.add(field, &format!("{value:?}"));
+        self.record_str(field, &format!("{value:?}"));
     }
 }
 

@@ -110,12 +110,12 @@ pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result
         return Err(Exit::new(2, ""));
     }
     members.sort_by(|a, b| (a.segment(), &a.name).cmp(&(b.segment(), &b.name)));
-    let (header, row): (&[&str], fn(&Member) -> Vec<String>) = if flags.on("detailed") {
-        (&["Node", "Address", "Status", "Tags"], Member::detailed)
-    } else {
-        (&["Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Segment"], Member::row)
+    let detailed = flags.on("detailed");
+    let header = match detailed {
+        true => &["Node", "Address", "Status", "Tags"][..],
+        false => &["Node", "Address", "Status", "Type", "Build", "Protocol", "DC", "Segment"],
     };
     let mut rows = vec![header.iter().map(ToString::to_string).collect()];
-    rows.extend(members.iter().map(row));
+    rows.extend(members.iter().map(|m| if detailed { m.detailed() } else { m.row() }));
     console.print(&table(&rows))
 }

@@ -1,11 +1,11 @@
 //! The command line: one file per command, each a thin client of the HTTP API; only `agent` runs anything.
 //!
-//! Owns: the commands and their flags ([`tree`]), Go's way of writing flags ([`go_flags`]), help, tables, exit codes and
+//! Owns: the commands and their flags (`tree`), Go's way of writing flags (`go_flags`), help, tables, exit codes and
 //! the texts that Consul's commands print, which scripts read.
 //!
 //! Must never: hold logic of the registry, or talk to anything but the HTTP API of an agent.
 //!
-//! Missing: the commands named in [`tree::NOT_BUILT`], and TLS.
+//! Missing: the commands named in `tree::NOT_BUILT`, and TLS.
 
 mod agent;
 mod catalog;

@@ -1,7 +1,7 @@
 //! Flags and configuration files, made into one checked [`Config`].
 //!
-//! Owns: which keys and flags exist ([`keys`]), how files and flags are laid over each other ([`layers`]), the defaults
-//! and checks of every setting ([`checked`], [`settings`]), and the data directory with the node's id in it ([`data_dir`]).
+//! Owns: which keys and flags exist (`keys`), how files and flags are laid over each other (`layers`), the defaults
+//! and checks of every setting (`checked`, `settings`), and the data directory with the node's id in it (`data_dir`).
 //!
 //! Must never: ignore a setting in silence. Each known key is built, has no effect here for a reason that is logged, or
 //! is refused. Nothing here opens a listener or starts a task.

@@ -63,7 +63,7 @@ fn at_most_one(arguments: &[String], prefix: &str) -> Result<(), Exit> {
 
 /// What to say to those who wrote flags last.
 fn hint(arguments: &[String]) -> &'static str {
-    let late = arguments.iter().skip(1).any(|a| a.len() > 1 && a.starts_with('-'));
+    let late = arguments.iter().skip(1).any(|a| a.trim_start_matches('-').len() > 1 && a.starts_with('-'));
     if late { "; flags go before the arguments" } else { "" }
 }
 

@@ -107,12 +107,14 @@ pub(crate) async fn delete(flags: &ArgMatches, console: &mut Console<'_>) -> Res
         (false, true) => vec![("cas", index.to_string())],
         (false, false) => Vec::new(),
     };
-    let what = if recurse { "prefix" } else { "key" };
+    // Consul's words for a failed request differ from those for a refusal.
+    let (what, failing) =
+        if recurse { ("prefix", "Error! Did not delete prefix") } else { ("key", "Error deleting key") };
     let mut client = Client::new(flags, console)?;
     let done = client
         .write(Method::DELETE, &format!("/v1/kv/{key}"), query, Bytes::new())
         .await
-        .map_err(|e| Exit::failed(format!("Error deleting {what} {key}: {e}")))?;
+        .map_err(|e| Exit::failed(format!("{failing} {key}: {e}")))?;
     match (done, recurse) {
         (true, false) => console.line(&format!("Success! Deleted key: {key}")),
         (true, true) => console.line(&format!("Success! Deleted keys with prefix: {key}")),

@@ -1,3 +1,5 @@
+//! Defaults, and the text of every refusal.
+
 use super::*;
 use std::path::Path;
 

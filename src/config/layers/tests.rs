@@ -1,3 +1,5 @@
+//! How layers are read, checked and laid over each other.
+
 use super::*;
 use crate::config::keys::KEYS;
 use proptest::prelude::*;
