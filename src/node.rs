@@ -1,11 +1,198 @@
-//! Composition root.
+//! Composition root: binds the listeners, opens the stores, starts replication, edges and agent, and owns the order in
+//! which all of it stops.
+//!
+//! Listeners are bound first, so that a taken port is an error before anything else happens, and served last, so that
+//! nobody is answered from a state that is not caught up.
 
+use crate::clock::Clock;
 use crate::config::Config;
+use crate::raft;
+use crate::service::{Core, Facts};
+use crate::watch::Hub;
+use crate::{agent, dns, grpc, http};
+use anyhow::{Context, bail};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use std::io::Write;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing::{info, warn};
 
-/// Runs the agent until it is told to stop.
+/// How long streams and requests may take to end once the server stops.
+const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// How often the metrics recorder folds its samples, which bounds its memory.
+const METRICS_UPKEEP: Duration = Duration::from_secs(10);
+
+/// Runs the agent until a signal or a fault ends it.
 ///
 /// # Errors
-/// A listener or store that cannot be opened.
-pub async fn run(_config: Config) -> anyhow::Result<()> {
+/// A listener or store that cannot be opened, or a fault of the store while running.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let metrics = install_metrics()?;
+    let listeners = Listeners::bind(&config).await?;
+    let clock = Clock::system();
+    let hub = Arc::new(Hub::new());
+    let raft = raft::start(raft_options(&config, &clock), hub.clone()).await.context("cannot start replication")?;
+    let facts = facts(&config, &listeners, raft.status().cluster.to_string());
+    let core = Core::new(raft.clone(), hub, clock, facts);
+    agent::register_self(&core).await.context("cannot register this node in the catalog")?;
+
+    let ready = listeners.ready_line(&config.node_name);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(infallible(core.clone().run_expiry()));
+    tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
+    listeners.serve(&config, &core, metrics, &mut tasks);
+    // Tools wait for this line to learn the ports.
+    writeln!(std::io::stdout(), "{ready}").and_then(|()| std::io::stdout().flush()).context("cannot write to stdout")?;
+    info!(node = %config.node_name, revision = core.local().state.revision(), "agent is running");
+
+    let fault = wait_for_end(&raft, &mut tasks).await;
+    core.drain();
+    let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        warn!("clients did not let go in time, closing their connections");
+        tasks.abort_all();
+    }
+    drop(core);
+    let stopped = raft.shutdown().await;
+    match fault {
+        Some(message) => bail!("{message}"),
+        None => stopped.context("cannot write the last checkpoint"),
+    }
+}
+
+/// A signal (`None`), or why the server cannot go on.
+async fn wait_for_end(raft: &raft::Handle, tasks: &mut JoinSet<anyhow::Result<()>>) -> Option<String> {
+    let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return Some("cannot listen for signals".to_owned());
+    };
+    tokio::select! {
+        _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
+        _ = interrupt.recv() => info!(signal = "SIGINT", "stopping"),
+        message = raft.fatal() => return Some(message),
+        Some(ended) = tasks.join_next() => {
+            return Some(match ended {
+                Ok(Ok(())) => "a server task ended too early".to_owned(),
+                Ok(Err(error)) => format!("{error:#}"),
+                Err(error) => format!("a server task failed: {error}"),
+            });
+        }
+    }
+    None
+}
+
+async fn infallible(task: impl Future<Output = ()>) -> anyhow::Result<()> {
+    task.await;
     Ok(())
+}
+
+fn install_metrics() -> anyhow::Result<PrometheusHandle> {
+    let seconds = [0.0001, 0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0];
+    PrometheusBuilder::new()
+        .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &seconds)
+        .context("cannot set histogram buckets")?
+        .install_recorder()
+        .context("cannot install the metrics recorder")
+}
+
+async fn upkeep(metrics: PrometheusHandle, core: Core) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(METRICS_UPKEEP) => metrics.run_upkeep(),
+            () = core.drained() => return,
+        }
+    }
+}
+
+fn raft_options(config: &Config, clock: &Clock) -> raft::Options {
+    raft::Options {
+        data_dir: config.data_dir.clone(),
+        node_name: config.node_name.clone(),
+        advertise: SocketAddr::new(config.advertise_addr, config.server_addr.port()).to_string(),
+        clock: clock.clone(),
+    }
+}
+
+fn facts(config: &Config, listeners: &Listeners, cluster_id: String) -> Facts {
+    let plain = |domain: &String| domain.trim_end_matches('.').to_owned();
+    Facts {
+        cluster_id,
+        node_id: config.node_id,
+        node_name: config.node_name.clone(),
+        datacenter: config.datacenter.clone(),
+        domain: plain(&config.domain),
+        alt_domain: config.alt_domain.as_ref().map(plain),
+        version: env!("CARGO_PKG_VERSION"),
+        advertise: config.advertise_addr,
+        server_port: config.server_addr.port(),
+        serf_lan_port: config.serf_lan_port,
+        serf_wan_port: config.serf_wan_port.unwrap_or(0),
+        grpc_port: first_port(&listeners.grpc),
+        http_port: first_port(&listeners.http),
+        dns_port: listeners.dns.addresses().first().map_or(0, |a| a.port()),
+        node_meta: config.node_meta.clone(),
+        dev: config.dev,
+    }
+}
+
+fn first_port(listeners: &[TcpListener]) -> u16 {
+    listeners.first().and_then(|l| l.local_addr().ok()).map_or(0, |a| a.port())
+}
+
+/// Everything that clients connect to.
+struct Listeners {
+    http: Vec<TcpListener>,
+    grpc: Vec<TcpListener>,
+    dns: dns::Bound,
+}
+
+impl Listeners {
+    async fn bind(config: &Config) -> anyhow::Result<Listeners> {
+        let dns = dns::Bound::bind(&config.dns_addrs);
+        let dns = dns.with_context(|| format!("cannot listen for DNS on {:?} (ports.dns)", config.dns_addrs))?;
+        Ok(Listeners {
+            http: bind_tcp(&config.http_addrs, "HTTP", "ports.http").await?,
+            grpc: bind_tcp(&config.grpc_addrs, "gRPC", "ports.grpc").await?,
+            dns,
+        })
+    }
+
+    fn ready_line(&self, node: &str) -> String {
+        let tcp = |l: &[TcpListener]| l.first().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
+        let dns = self.dns.addresses().first().map(|a| a.to_string());
+        let shown = |address: Option<String>| address.unwrap_or_else(|| "off".to_owned());
+        let (http, grpc, dns) = (shown(tcp(&self.http)), shown(tcp(&self.grpc)), shown(dns));
+        format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
+    }
+
+    fn serve(self, config: &Config, core: &Core, metrics: PrometheusHandle, to: &mut JoinSet<anyhow::Result<()>>) {
+        if !self.http.is_empty() {
+            let options = http::Options {
+                max_conns_per_client: config.limits.http_max_conns_per_client,
+                metrics,
+                pretty_default: config.dev,
+            };
+            to.spawn(infallible(http::serve(self.http, core.clone(), options)));
+        }
+        if !self.grpc.is_empty() {
+            let core = core.clone();
+            to.spawn(async move { grpc::serve(self.grpc, core).await.context("gRPC server") });
+        }
+        if !self.dns.addresses().is_empty() {
+            let core = core.clone();
+            to.spawn(async move { self.dns.serve(core, dns::Options::default()).await.context("DNS server") });
+        }
+    }
+}
+
+async fn bind_tcp(addrs: &[SocketAddr], what: &str, key: &str) -> anyhow::Result<Vec<TcpListener>> {
+    let mut listeners = Vec::new();
+    for addr in addrs {
+        let listener = TcpListener::bind(addr).await;
+        listeners.push(listener.with_context(|| format!("cannot listen for {what} on {addr} ({key})"))?);
+    }
+    Ok(listeners)
 }

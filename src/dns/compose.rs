@@ -68,16 +68,24 @@ impl Scratch {
         }
     }
 
-    /// Whether an additional record is new to this reply; from now on it is promised.
-    fn promise(&mut self, piece: &Piece) -> bool {
-        let Some(seen) = self.seen[..self.ids].get_mut(piece.id as usize) else { return true };
-        std::mem::replace(seen, self.round.max(*seen)) < self.round
+    /// Whether an additional record is neither promised nor written.
+    fn is_new(&self, piece: &Piece) -> bool {
+        self.seen[..self.ids].get(piece.id as usize).is_none_or(|seen| *seen < self.round)
+    }
+
+    /// Additional records are going to be written.
+    fn promise(&mut self, pieces: &[Piece]) {
+        for piece in pieces {
+            if let Some(seen) = self.seen[..self.ids].get_mut(piece.id as usize) {
+                *seen = self.round;
+            }
+        }
     }
 
     /// Whether a promised record is still to be written; from now on it is written.
     fn redeem(&mut self, piece: &Piece) -> bool {
         let Some(seen) = self.seen[..self.ids].get_mut(piece.id as usize) else { return true };
-        std::mem::replace(seen, self.round + 1) <= self.round
+        std::mem::replace(seen, self.round + 1) == self.round
     }
 }
 
@@ -157,7 +165,7 @@ impl Reply<'_> {
             bytes = records.iter().map(Piece::bytes_in_full).sum();
         }
         for piece in extras {
-            if self.scratch.promise(piece) {
+            if self.scratch.is_new(piece) {
                 bytes += if far { piece.bytes_in_full() } else { piece.bytes() };
             }
         }
@@ -170,6 +178,7 @@ impl Reply<'_> {
             self.copy(piece, &mut target);
         }
         if !extras.is_empty() {
+            self.scratch.promise(extras);
             self.scratch.placed.push((group, extras.len(), target));
         }
         true
@@ -191,6 +200,7 @@ impl Reply<'_> {
             self.copy(piece, &mut target);
         }
         if extras > 0 {
+            self.scratch.promise(&encoded.extras(group)[..extras]);
             self.scratch.placed.push((group, extras, target));
         }
         records

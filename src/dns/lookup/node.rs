@@ -49,13 +49,13 @@ impl Lookup<'_> {
         answer
     }
 
-    /// A node's metadata as additional records of its name, which may be what `target` leads to.
-    pub(super) fn node_texts(&self, node: &NodeRecord, target: &Name, ttl: u32) -> Vec<Record> {
+    /// A node's metadata as additional records of its name, which may be the target itself.
+    pub(super) fn node_texts(&self, node: &NodeRecord, target: Option<&Name>, ttl: u32) -> Vec<Record> {
         if !self.zone.options.node_meta_txt || node.meta.as_ref().is_none_or(|m| m.is_empty()) {
             return Vec::new();
         }
         let Some(name) = self.zone.node_name(&node.name) else { return Vec::new() };
-        let owner = if name == *target { Owner::Target } else { Owner::Named(name) };
+        let owner = if target == Some(&name) { Owner::Target } else { Owner::Named(name) };
         texts(node).map(|text| Record { owner: owner.clone(), ttl, data: Data::Txt(text) }).collect()
     }
 }

@@ -99,18 +99,16 @@ impl Lookup<'_> {
         answer: &mut Answer,
     ) {
         match place(shown, question) {
-            Some(Place::Own(address) | Place::Node(address)) => {
-                if question.wants(address) && groups.addresses.insert(address) {
-                    groups.direct.push(Group::of(Record::of_question(ttl, Data::Address(address))));
-                }
+            Some(Place::Own(address) | Place::Node(address))
+                if question.wants(address) && groups.addresses.insert(address) =>
+            {
+                groups.direct.push(Group::of(Record::of_question(ttl, Data::Address(address))));
             }
-            Some(Place::Host(name)) => {
-                if groups.names.insert((name.folded(), 0)) {
-                    let records = self.alias(name, question, ttl, answer);
-                    groups.aliases.push(Group { records, extras: Vec::new() });
-                }
+            Some(Place::Host(name)) if groups.names.insert((name.folded(), 0)) => {
+                let records = self.alias(name, question, ttl, answer);
+                groups.aliases.push(Group { records, extras: Vec::new() });
             }
-            None => {}
+            _ => {}
         }
     }
 
@@ -144,7 +142,8 @@ impl Lookup<'_> {
             None => self.follow(&target, question, ttl, answer),
         };
         if let Some(node) = shown.node {
-            extras.extend(self.node_texts(&node.record, &target, ttl));
+            // Behind an alias the last target is another name.
+            extras.extend(self.node_texts(&node.record, address.map(|_| &target), ttl));
         }
         let data = Data::Srv { weight: weight(shown), port, target };
         groups.direct.push(Group { records: vec![Record::of_question(ttl, data)], extras });

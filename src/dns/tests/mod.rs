@@ -1,7 +1,7 @@
 //! Tests of the whole path from a message to a reply, and of the sockets.
 
 mod answers;
-mod fixture;
+pub(super) mod fixture;
 mod golden;
 mod properties;
 mod sockets;

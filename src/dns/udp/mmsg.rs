@@ -65,6 +65,7 @@ impl Datagrams for Batch {
             libc::recvmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), BATCH as _, libc::MSG_WAITFORONE as _, null_mut())
         };
         let count = usize::try_from(count).map_err(|_| io::Error::last_os_error())?;
+        #[allow(clippy::unnecessary_cast, reason = "some C libraries have a smaller type here")]
         for (lengths, header) in self.lengths.iter_mut().zip(&headers[..count]) {
             let hdr = &header.msg_hdr;
             let control = if self.wants_control { hdr.msg_controllen as usize } else { 0 };

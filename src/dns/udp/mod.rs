@@ -126,3 +126,44 @@ fn run(
 fn is_time_out(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dns::tests::fixture;
+    use hickory_proto::rr::RecordType;
+
+    /// One query and its reply by way of these buffers, then the end.
+    fn answers<D: Datagrams + 'static>() -> usize {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        client.connect(socket.local_addr().expect("bound")).expect("connected");
+        client.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
+        let mut state = State::new();
+        fixture::crowd(&mut state, "web", 4);
+        let (state, stop) = (Arc::new(state), Arc::new(AtomicBool::new(false)));
+        let source: StateSource = Arc::new(move || state.clone());
+        let (stopped, responder) = (stop.clone(), fixture::responder(Default::default()));
+        let thread = std::thread::spawn(move || {
+            run(D::new(&socket).expect("buffers"), &socket, &source, responder, &stopped);
+        });
+        client.send(&fixture::query("web.service.consul.", RecordType::A, 4096)).expect("sent");
+        let mut buffer = [0; 512];
+        let bytes = client.recv(&mut buffer).expect("a reply");
+        stop.store(true, Ordering::Release);
+        // What wakes the thread.
+        client.send(&[]).expect("sent");
+        thread.join().expect("the thread ends");
+        fixture::read(&buffer[..bytes]).answers.len()
+    }
+
+    #[test]
+    fn one_datagram_at_a_time() {
+        assert_eq!(answers::<plain::Single>(), 4);
+    }
+
+    #[test]
+    fn many_datagrams_at_a_time() {
+        assert_eq!(answers::<Batch>(), 4);
+    }
+}
