@@ -3,9 +3,9 @@
 use super::*;
 use crate::grpc::select::Policy;
 use crate::proto::v1 as pb;
-use prost_types::{Duration, FieldMask, Timestamp};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
+use prost_types::{Duration, FieldMask, Timestamp};
 
 fn good() -> pb::Instance {
     let key = pb::InstanceKey { service: "web".into(), instance_id: "1".into(), ..Default::default() };

@@ -65,11 +65,8 @@ async fn every_bad_field_is_named() {
     assert_eq!(register(vec![pb::Instance { port: 65_536, ..good() }]).await, "instances[0].port");
     assert_eq!(register(vec![pb::Instance { lifecycle: 9, ..good() }]).await, "instances[0].lifecycle");
     assert_eq!(register(vec![pb::Instance { tags: vec!["".into()], ..good() }]).await, "instances[0].tags[0]");
-    let request = pb::RegisterInstancesRequest {
-        request_id: "no".into(),
-        instances: vec![good()],
-        ..Default::default()
-    };
+    let request =
+        pb::RegisterInstancesRequest { request_id: "no".into(), instances: vec![good()], ..Default::default() };
     assert_eq!(field(f.registry.register_instances(request).await), "request_id");
 }
 

@@ -40,12 +40,8 @@ impl Fixture {
     pub(super) async fn start() -> Fixture {
         let clock = Clock::system();
         let hub = Arc::new(Hub::new());
-        let options = raft::Options {
-            data_dir: None,
-            node_name: "one".into(),
-            advertise: String::new(),
-            clock: clock.clone(),
-        };
+        let options =
+            raft::Options { data_dir: None, node_name: "one".into(), advertise: String::new(), clock: clock.clone() };
         let raft = raft::start(options, hub.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();

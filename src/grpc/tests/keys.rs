@@ -76,8 +76,7 @@ async fn keys_are_listed_in_pages_and_folded() {
     let mut found = Vec::new();
     let mut token = String::new();
     loop {
-        let request =
-            pb::ListRequest { delimiter: "/".into(), page_size: 2, page_token: token, ..Default::default() };
+        let request = pb::ListRequest { delimiter: "/".into(), page_size: 2, page_token: token, ..Default::default() };
         let page = f.kv.list(request).await.unwrap().into_inner();
         assert!(page.kvs.len() + page.common_prefixes.len() <= 2 && !page.resume_token.is_empty());
         found.extend(page.common_prefixes);
@@ -92,8 +91,7 @@ async fn keys_are_listed_in_pages_and_folded() {
     let request = pb::ListRequest { prefix: "c/".into(), delimiter: "/".into(), ..Default::default() };
     let page = f.kv.list(request).await.unwrap().into_inner();
     assert_eq!((page.common_prefixes, page.kvs.len()), (vec![Bytes::from("c/1/")], 1));
-    let request =
-        pb::ListRequest { start: "a/2".into(), end: "c/1/y".into(), keys_only: true, ..Default::default() };
+    let request = pb::ListRequest { start: "a/2".into(), end: "c/1/y".into(), keys_only: true, ..Default::default() };
     let page = f.kv.list(request).await.unwrap().into_inner();
     let keys: Vec<_> = page.kvs.iter().map(|kv| kv.key.clone()).collect();
     assert_eq!(keys, ["a/2", "b", "c/1/x"]);
@@ -138,7 +136,8 @@ async fn a_watch_begins_where_it_is_told() {
     let wrong = ask(all(), Some(Start::ResumeToken(token)));
     assert_eq!(field(f.kv.watch_keys(wrong).await), "resume_token");
     let list = f.kv.list(pb::ListRequest::default()).await.unwrap().into_inner();
-    let mut stream = f.kv.watch_keys(ask(all(), Some(Start::ResumeToken(list.resume_token)))).await.unwrap().into_inner();
+    let mut stream =
+        f.kv.watch_keys(ask(all(), Some(Start::ResumeToken(list.resume_token)))).await.unwrap().into_inner();
     f.put("k", "4").await;
     assert_eq!(events(news(&mut stream).await)[0].current.as_ref().unwrap().value, "4");
     let mut stream = f.kv.watch_keys(ask(all(), Some(Start::WithSnapshot(true)))).await.unwrap().into_inner();
@@ -168,8 +167,7 @@ async fn a_compacted_revision_is_refused_or_becomes_a_snapshot() {
 #[tokio::test]
 async fn a_quiet_key_makes_progress_while_others_change() {
     let mut f = Fixture::start().await;
-    let request =
-        pb::WatchKeysRequest { progress_interval: millis(100), ..ask(Target::Key("quiet".into()), None) };
+    let request = pb::WatchKeysRequest { progress_interval: millis(100), ..ask(Target::Key("quiet".into()), None) };
     let mut stream = f.kv.watch_keys(request).await.unwrap().into_inner();
     let revision = f.put("loud", "x").await;
     loop {
@@ -188,7 +186,11 @@ async fn a_large_transaction_is_split_without_a_token_inside() {
     began(&mut stream).await;
     let value = Bytes::from(vec![b'x'; 400 * 1024]);
     let put = |i: usize| pb::TxnOp {
-        op: Some(pb::txn_op::Op::Put(pb::PutRequest { key: format!("k{i}").into(), value: value.clone(), ..Default::default() })),
+        op: Some(pb::txn_op::Op::Put(pb::PutRequest {
+            key: format!("k{i}").into(),
+            value: value.clone(),
+            ..Default::default()
+        })),
     };
     let request = pb::TxnRequest { success: (0..6).map(put).collect(), ..Default::default() };
     assert!(f.kv.txn(request).await.unwrap().into_inner().succeeded);
@@ -250,7 +252,10 @@ async fn a_transaction_does_one_branch_and_answers_in_kind() {
         success: vec![
             op(Op::Put(pb::PutRequest { return_previous: true, ..put("k") })),
             op(Op::Get(pb::GetRequest { key: "k".into(), ..Default::default() })),
-            op(Op::Register(pb::RegisterInstancesRequest { instances: vec![instance("web", "1")], ..Default::default() })),
+            op(Op::Register(pb::RegisterInstancesRequest {
+                instances: vec![instance("web", "1")],
+                ..Default::default()
+            })),
         ],
         failure: vec![op(Op::Put(put("no")))],
         ..Default::default()

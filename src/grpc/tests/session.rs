@@ -63,7 +63,8 @@ async fn a_process_lives_on_its_stream() {
     assert!(acked.revision > 0 && acked.remaining.is_some());
     let found = f.resolve(service("web")).await.instances;
     assert_eq!(found[0].session_id, session.session_id);
-    let checks = vec![pb::Check { check_id: "c".into(), state: pb::HealthState::Critical.into(), ..Default::default() }];
+    let checks =
+        vec![pb::Check { check_id: "c".into(), state: pb::HealthState::Critical.into(), ..Default::default() }];
     let report = Op::Report(Report { key: one.key.clone(), checks, lifecycle: 0 });
     assert!(matches!(stream.ask(report).await, Event::Acked(_)));
     assert!(f.resolve(service("web")).await.instances.is_empty());
@@ -105,7 +106,10 @@ async fn a_stream_must_begin_with_open_and_prove_a_session() {
     };
     let wrong = Open { session_id: session_id.clone(), secret: "wrong".into(), ..Default::default() };
     let status = try_open(wrong).await;
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::PermissionDenied, "ERROR_REASON_SESSION_SECRET_MISMATCH"));
+    assert_eq!(
+        (status.code(), reason(&status).as_str()),
+        (Code::PermissionDenied, "ERROR_REASON_SESSION_SECRET_MISMATCH")
+    );
     let gone = Open { session_id: uuid::Uuid::from_u128(9).to_string(), secret: "x".into(), ..Default::default() };
     let status = try_open(gone).await;
     assert_eq!((status.code(), reason(&status).as_str()), (Code::NotFound, "ERROR_REASON_SESSION_EXPIRED"));
@@ -195,7 +199,10 @@ async fn sessions_without_a_stream_are_kept_alive_listed_and_closed() {
     let create = pb::CreateSessionRequest { request_id, ..Default::default() };
     let first = f.session.create_session(create.clone()).await.unwrap().into_inner();
     let again = f.session.create_session(create).await.unwrap().into_inner();
-    assert_eq!((&first.secret, &first.session.as_ref().unwrap().session_id), (&again.secret, &again.session.unwrap().session_id));
+    assert_eq!(
+        (&first.secret, &first.session.as_ref().unwrap().session_id),
+        (&again.secret, &again.session.unwrap().session_id)
+    );
     let other = owner(&mut f).await;
     let list = pb::ListSessionsRequest { page_size: 1, ..Default::default() };
     let page = f.session.list_sessions(list.clone()).await.unwrap().into_inner();

@@ -136,7 +136,8 @@ async fn a_large_set_comes_in_parts_of_a_mebibyte() {
     let text = "x".repeat(500);
     let metadata: std::collections::BTreeMap<_, _> = (0..16).map(|i| (format!("k{i}"), text.clone())).collect();
     for start in [0, 100, 200, 300] {
-        let many = (start..start + 100).map(|i| pb::Instance { metadata: metadata.clone(), ..instance("web", &i.to_string()) });
+        let many = (start..start + 100)
+            .map(|i| pb::Instance { metadata: metadata.clone(), ..instance("web", &i.to_string()) });
         f.register(many.collect()).await;
     }
     let request = pb::WatchRequest { view: pb::InstanceView::Full.into(), ..ask(service("web")) };
