@@ -27,6 +27,7 @@ fn a_bad_instance_is_refused_by_its_field() {
     assert_eq!(instance_field(|i| i.key.as_mut().unwrap().instance_id = "a\n".into()), "key.instance_id");
     assert_eq!(instance_field(|i| i.key.as_mut().unwrap().namespace.clone_from(&long)), "key.namespace");
     assert_eq!(instance_field(|i| i.key.as_mut().unwrap().node.clone_from(&long)), "key.node");
+    assert_eq!(instance_field(|i| i.key.as_mut().unwrap().node = "Agentless".into()), "key.node");
     assert_eq!(instance_field(|i| i.address.clear()), "address");
     assert_eq!(instance_field(|i| i.port = 70_000), "port");
     assert_eq!(instance_field(|i| i.weight = Some(70_000)), "weight");

@@ -157,7 +157,7 @@ async fn an_operators_word_and_the_end_of_the_session_are_told() {
     let set = pb::SetOverrideRequest { key: one.key.clone(), r#override: Some(word.clone()), ..Default::default() };
     f.registry.set_override(set.clone()).await.unwrap();
     let Event::Overridden(told) = stream.event().await else { panic!("not told") };
-    assert_eq!((told.key, told.r#override), (one.key.clone(), Some(word)));
+    assert_eq!((told.key.unwrap().instance_id.as_str(), told.r#override), ("1", Some(word)));
     assert!(f.resolve(service("web")).await.instances.is_empty(), "drained");
     stream.ask(register(vec![pb::Instance { port: 81, ..one.clone() }])).await;
     assert!(f.resolve(service("web")).await.instances.is_empty(), "the word survives");

@@ -175,7 +175,7 @@ async fn a_prefix_follows_services_that_come_and_go() {
 }
 
 #[tokio::test]
-async fn many_watchers_of_one_service_share_a_feed_and_the_last_one_ends_it() {
+async fn many_watchers_of_one_service_see_the_same() {
     let mut f = Fixture::start().await;
     let mut streams = Vec::new();
     for _ in 0..50 {
@@ -203,7 +203,7 @@ async fn a_stopping_server_says_so() {
 }
 
 #[tokio::test]
-async fn bursts_are_merged_when_asked() {
+async fn a_burst_is_held_back_but_not_lost() {
     let mut f = Fixture::start().await;
     let request = pb::WatchRequest { min_interval: millis(300), ..ask(service("web")) };
     let mut stream = f.watch(request).await;
