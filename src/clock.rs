@@ -58,6 +58,7 @@ impl Clock {
     }
 
     /// 16 random bytes.
+    #[allow(clippy::disallowed_methods, reason = "this is the one place that draws randomness")]
     pub fn random(&self) -> [u8; 16] {
         match &self.source {
             Source::System => rand::random(),

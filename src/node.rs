@@ -9,7 +9,7 @@ use crate::config::Config;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
-use crate::{agent, dns, http};
+use crate::{agent, dns, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::io::Write;
@@ -46,7 +46,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
     listeners.serve(&config, &core, metrics, &mut tasks);
     // Tools wait for this line to learn the ports.
-    writeln!(std::io::stdout(), "{ready}").and_then(|()| std::io::stdout().flush()).context("cannot write to stdout")?;
+    writeln!(std::io::stdout(), "{ready}")
+        .and_then(|()| std::io::stdout().flush())
+        .context("cannot write to stdout")?;
     info!(node = %config.node_name, revision = core.local().state.revision(), "agent is running");
 
     let fault = wait_for_end(&raft, &mut tasks).await;
@@ -179,7 +181,7 @@ impl Listeners {
         }
         if !self.grpc.is_empty() {
             let core = core.clone();
-            to.spawn(async move { core.drained().await; drop(self.grpc); Ok(()) });
+            to.spawn(async move { grpc::serve(self.grpc, core).await.context("gRPC server") });
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();

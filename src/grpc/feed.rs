@@ -188,3 +188,6 @@ fn chunks(set: &Set, client: &Locality) -> Vec<Bytes> {
     parts.push(part.into());
     parts
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
 const KEEPALIVE_WITHIN: Duration = Duration::from_secs(5);
 /// Those who are still connected after this are cut off when the server stops.
-const DRAIN_WITHIN: Duration = Duration::from_secs(5);
+const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 
 /// Why the server could not serve.
 #[derive(Debug, Error)]
@@ -64,6 +64,13 @@ pub async fn routes(core: Core) -> Result<Routes, ServeError> {
     for name in names() {
         health.set_service_status(name, ServingStatus::Serving).await;
     }
+    let ending = core.clone();
+    tokio::spawn(async move {
+        ending.drained().await;
+        for name in names().into_iter().chain([""]) {
+            health.set_service_status(name, ServingStatus::NotServing).await;
+        }
+    });
     let sessions = Sessions { core: core.clone(), pins: pins.clone() };
     let kv = Kv { core: core.clone(), pins: pins.clone() };
     Ok(Routes::new(Discovery::new(core.clone(), pins))

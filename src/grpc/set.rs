@@ -279,13 +279,11 @@ fn merge<'a, T>(
 pub(super) fn catch_up(to: &Set, touched: &HashSet<InstanceKey>, whole: bool) -> Difference {
     let mut out = Difference::default();
     let mut left: HashMap<InstanceKey, &InstanceKey> = touched.iter().map(|k| (folded(k), k)).collect();
-    let services: HashSet<ServiceKey> = left.keys().map(|k| k.service.clone()).collect();
+    let mut services: HashMap<ServiceKey, &ServiceKey> =
+        touched.iter().map(|k| (k.service.folded(), &k.service)).collect();
     for service in &to.services {
-        let name = ServiceKey {
-            namespace: service.facts.namespace.as_str().into(),
-            name: service.facts.service.as_str().into(),
-        };
-        if !services.contains(&name.folded()) {
+        let (namespace, name) = (service.facts.namespace.as_str().into(), service.facts.service.as_str().into());
+        if services.remove(&ServiceKey { namespace, name }.folded()).is_none() {
             continue;
         }
         out.services.push(service.facts.clone());
@@ -297,8 +295,10 @@ pub(super) fn catch_up(to: &Set, touched: &HashSet<InstanceKey>, whole: bool) ->
         // Those that are registered but not shown now may have been shown before.
         if let (true, Some(source)) = (whole, &service.source) {
             let shown: HashSet<_> = service.entries.iter().map(|e| Arc::as_ptr(&e.instance)).collect();
-            let hidden = source.instances.iter().filter(|i| !shown.contains(&Arc::as_ptr(i)));
-            out.removed.extend(hidden.inspect(|i| drop(left.remove(&folded(&i.key())))).map(|i| key_out(i)));
+            for hidden in source.instances.iter().filter(|i| !shown.contains(&Arc::as_ptr(i))) {
+                left.remove(&folded(&hidden.key()));
+                out.removed.push(key_out(hidden));
+            }
         }
     }
     out.removed.extend(left.values().map(|key| pb::InstanceKey {
@@ -307,12 +307,8 @@ pub(super) fn catch_up(to: &Set, touched: &HashSet<InstanceKey>, whole: bool) ->
         instance_id: key.id.to_string(),
         node: key.node.to_string(),
     }));
-    let present: HashSet<ServiceKey> = out
-        .services
-        .iter()
-        .map(|f| ServiceKey { namespace: f.namespace.as_str().into(), name: f.service.as_str().into() }.folded())
-        .collect();
-    out.services.extend(services.difference(&present).map(|key| pb::ServiceState {
+    // What is left has no instance any more.
+    out.services.extend(services.values().map(|key| pb::ServiceState {
         namespace: key.namespace.to_string(),
         service: key.name.to_string(),
         ..pb::ServiceState::default()

@@ -81,15 +81,16 @@ impl Call {
     pub(super) fn read(&self) -> Result<Read, Error> {
         let read = Read::parse(&self.query, true)?;
         self.check_place()?;
-        self.check_filter()?;
         Ok(read)
     }
 
-    /// Filters are not built yet, and ignoring one would give more than was asked for.
-    pub(super) fn check_filter(&self) -> Result<(), Error> {
+    /// Where filters are not built, ignoring one would give more than was asked for.
+    pub(super) fn refuse_filter(&self) -> Result<(), Error> {
         match self.query.get("filter") {
             None | Some("") => Ok(()),
-            Some(_) => Err(Error::new(StatusCode::NOT_IMPLEMENTED, "the parameter filter is not built yet")),
+            Some(_) => {
+                Err(Error::new(StatusCode::NOT_IMPLEMENTED, "the parameter filter is not built yet for this endpoint"))
+            }
         }
     }
 

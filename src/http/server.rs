@@ -71,6 +71,8 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, _place: Place) {
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX)
         .pipeline_flush(true)
+        // Scripts grep for the spelling that Consul uses.
+        .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {

@@ -49,7 +49,7 @@ pub async fn start(options: Options, hub: Arc<Hub>) -> Result<Handle, StartError
 ///
 /// # Errors
 /// As [`start`].
-pub(super) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) -> Result<Handle, StartError> {
+pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) -> Result<Handle, StartError> {
     let fatal = Fatal::new();
     let new_log = !Log::exists(&medium);
     if new_log && Checkpoint::exists(&medium) {

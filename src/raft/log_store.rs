@@ -5,6 +5,7 @@ use super::codec;
 use super::entry_cache::EntryCache;
 use super::types::{Entry, LogId, TypeConfig, Vote};
 use crate::store::{Log, OpenedLog};
+use futures::Stream;
 use openraft::storage::{IOFlushed, LogState, RaftLogStorage};
 use openraft::{OptionalSend, RaftLogReader};
 use std::fmt::Debug;
@@ -14,6 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Bytes after which a limited read from disk ends.
 const READ_LIMIT: usize = 1 << 20;
+/// Entries that a stream holds in memory.
+const PIECE: u64 = 1024;
 
 /// The log as openraft sees it. Clones share it and serve as readers.
 #[derive(Clone, Debug)]
@@ -62,47 +65,109 @@ impl LogStore {
     /// The entries of a range that the log has. With a limit, only the first of them, but at least one.
     fn read(&self, start: u64, end: u64, limit: usize) -> io::Result<Vec<Entry>> {
         let mut entries = Vec::new();
-        let (start, end, cached_from) = {
-            let cache = &self.shared().cache;
-            let start = cache.purged.map_or(start, |p| start.max(p.index + 1));
-            let end = end.min(cache.last.map_or(0, |l| l.index + 1));
-            let cached_from = cache.first().unwrap_or(u64::MAX);
-            if cached_from <= start {
-                cache.read(start, end, &mut entries);
-                return Ok(entries);
+        let mut next = start;
+        loop {
+            let disk_end = {
+                let cache = &self.shared().cache;
+                next = cache.purged.map_or(next, |p| next.max(p.index + 1));
+                let end = end.min(cache.last.map_or(0, |l| l.index + 1));
+                let cached_from = cache.first().unwrap_or(u64::MAX);
+                if cached_from <= next || end <= next {
+                    cache.read(next, end, &mut entries);
+                    return check_no_hole(entries);
+                }
+                end.min(cached_from)
+            };
+            // What is not in memory is durable, so the file has it; more may leave the memory meanwhile.
+            for (index, entry) in self.log.read(next..=disk_end - 1, limit)? {
+                entries.push(codec::decode_entry(index, entry)?);
             }
-            (start, end, cached_from)
-        };
-        if start >= end {
-            return Ok(entries);
+            if limit < usize::MAX && !entries.is_empty() {
+                return check_no_hole(entries);
+            }
+            next = disk_end;
         }
-        // What is not in memory is durable, so the file has it.
-        let disk_end = end.min(cached_from);
-        for (index, entry) in self.log.read(start..=disk_end - 1, limit)? {
-            entries.push(codec::decode_entry(index, entry)?);
+    }
+}
+
+/// First index, and the one after the last.
+fn bounds(range: &impl RangeBounds<u64>) -> (u64, u64) {
+    let start = match range.start_bound() {
+        Bound::Included(start) => *start,
+        Bound::Excluded(before) => before.saturating_add(1),
+        Bound::Unbounded => 0,
+    };
+    let end = match range.end_bound() {
+        Bound::Included(last) => last.saturating_add(1),
+        Bound::Excluded(end) => *end,
+        Bound::Unbounded => u64::MAX,
+    };
+    (start, end)
+}
+
+/// The entries of a range, a piece in memory at a time: replaying a long log must not hold all of it.
+struct Pieces {
+    store: LogStore,
+    next: u64,
+    end: u64,
+    piece: std::vec::IntoIter<Entry>,
+}
+
+impl Iterator for Pieces {
+    type Item = io::Result<Entry>;
+
+    fn next(&mut self) -> Option<io::Result<Entry>> {
+        loop {
+            if let Some(entry) = self.piece.next() {
+                return Some(Ok(entry));
+            }
+            if self.next >= self.end {
+                return None;
+            }
+            let piece_end = self.end.min(self.next.saturating_add(PIECE));
+            let read = self.store.read(self.next, piece_end, usize::MAX);
+            self.next = piece_end;
+            match read {
+                Ok(entries) => self.piece = entries.into_iter(),
+                Err(e) => {
+                    self.next = self.end;
+                    return Some(Err(e));
+                }
+            }
         }
-        if limit == usize::MAX {
-            self.shared().cache.read(disk_end, end, &mut entries);
-        }
-        Ok(entries)
+    }
+}
+
+fn check_no_hole(entries: Vec<Entry>) -> io::Result<Vec<Entry>> {
+    let hole = entries.windows(2).find(|pair| pair[0].log_id.index + 1 != pair[1].log_id.index);
+    match hole {
+        None => Ok(entries),
+        Some(pair) => Err(io::Error::new(
+            io::ErrorKind::InvalidData,
+            format!("the raft log has no entry after {} until {}", pair[0].log_id.index, pair[1].log_id.index),
+        )),
     }
 }
 
 impl RaftLogReader<TypeConfig> for LogStore {
+    async fn entries_stream<RB>(&mut self, range: RB) -> impl Stream<Item = io::Result<Entry>> + OptionalSend
+    where
+        RB: RangeBounds<u64> + Clone + Debug + OptionalSend,
+    {
+        let (start, end) = bounds(&range);
+        let (next, end) = {
+            let cache = &self.shared().cache;
+            let start = cache.purged.map_or(start, |p| start.max(p.index + 1));
+            (start, end.min(cache.last.map_or(0, |l| l.index + 1)))
+        };
+        futures::stream::iter(Pieces { store: self.clone(), next, end, piece: Vec::new().into_iter() })
+    }
+
     async fn try_get_log_entries<RB: RangeBounds<u64> + Clone + Debug + OptionalSend>(
         &mut self,
         range: RB,
     ) -> io::Result<Vec<Entry>> {
-        let start = match range.start_bound() {
-            Bound::Included(start) => *start,
-            Bound::Excluded(before) => before.saturating_add(1),
-            Bound::Unbounded => 0,
-        };
-        let end = match range.end_bound() {
-            Bound::Included(last) => last.saturating_add(1),
-            Bound::Excluded(end) => *end,
-            Bound::Unbounded => u64::MAX,
-        };
+        let (start, end) = bounds(&range);
         self.read(start, end, usize::MAX)
     }
 

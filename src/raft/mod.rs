@@ -21,6 +21,8 @@ mod state_machine;
 mod status;
 mod types;
 
+#[cfg(test)]
+pub(crate) use bootstrap::start_on;
 pub use bootstrap::{Options, start};
 pub use error::{ProposeError, StartError};
 pub use handle::{Barrier, Handle, Leadership};

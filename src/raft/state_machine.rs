@@ -220,7 +220,7 @@ impl RaftSnapshotBuilder<TypeConfig> for SnapshotBuilder {
 fn snapshot_of(view: View) -> io::Result<Snapshot> {
     let (applied, membership) = decode_position(view.position())?;
     let meta = SnapshotMeta { last_log_id: Some(applied), last_membership: membership };
-    Ok(Snapshot { meta, snapshot: Image::View(view) })
+    Ok(Snapshot { meta, snapshot: Image::View(Box::new(view)) })
 }
 
 fn decode_position(position: &Position) -> io::Result<(LogId, StoredMembership)> {

@@ -43,7 +43,7 @@ impl Core {
     }
 
     /// Ends what is due and returns how long there is nothing to do.
-    async fn expire_due(&self, term: u64) -> Duration {
+    pub(super) async fn expire_due(&self, term: u64) -> Duration {
         let due = self.inner.leases.due();
         self.mark(&due).await;
         let state = self.inner.raft.state();

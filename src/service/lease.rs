@@ -269,7 +269,7 @@ mod tests {
         assert_eq!(leases.due(), Due::default());
         leases.attach(&session(1));
         leases.detach(&session(1).id);
-        assert_eq!(leases.remaining_ms(&session(1).id), Some(8_000), "another stream still carries it");
+        assert_eq!(leases.remaining_ms(&session(1).id), Some(10_000), "another stream still carries it");
         leases.detach(&session(1).id);
         clock.advance(2_000);
         assert_eq!(leases.due().expire, [session(1).id]);

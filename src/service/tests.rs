@@ -1,1 +1,50 @@
-//! Tests.
+//! The use cases on a real log and store in memory, and the seeded simulation of a whole single server.
+
+mod coordination;
+mod simulation;
+mod sessions;
+
+use super::*;
+use crate::clock::Clock;
+use crate::command::{Put, Rejection};
+use crate::model::{Instance, InstanceKey, ServiceKey};
+use crate::raft::{Options, start_on};
+use crate::store::Medium;
+use crate::watch::Hub;
+use std::sync::Arc;
+
+/// A server on `medium` without its edges.
+async fn started(medium: Medium, clock: &Clock) -> (Core, crate::raft::Handle) {
+    let hub = Arc::new(Hub::new());
+    let options =
+        Options { data_dir: None, node_name: "one".into(), advertise: "127.0.0.1:8300".into(), clock: clock.clone() };
+    let raft = start_on(medium, options, hub.clone()).await.expect("starts");
+    let facts = Facts {
+        cluster_id: raft.status().cluster.to_string(),
+        node_id: uuid::Uuid::from_u128(1),
+        node_name: "one".into(),
+        datacenter: "dc1".into(),
+        domain: "consul".into(),
+        alt_domain: None,
+        version: "0",
+        advertise: [127, 0, 0, 1].into(),
+        server_port: 8300,
+        serf_lan_port: 8301,
+        serf_wan_port: 8302,
+        grpc_port: 8502,
+        http_port: 8500,
+        dns_port: 8600,
+        node_meta: Default::default(),
+        dev: true,
+    };
+    (Core::new(raft.clone(), hub, clock.clone(), facts), raft)
+}
+
+fn instance(id: &str) -> Instance {
+    let key = InstanceKey { service: ServiceKey::of("web"), node: Default::default(), id: id.into() };
+    Instance::new(key, "10.0.0.1".into(), 80)
+}
+
+fn proof_of(session: &crate::model::Session) -> Proof {
+    Proof { id: session.id, secret: session.secret.to_vec() }
+}

@@ -258,6 +258,9 @@ fn closed() -> io::Error {
     io::Error::other("the checkpoint is closed")
 }
 
+/// Rows in the order of their keys, while the transaction lives.
+pub(super) type Rows = redb::Range<'static, &'static [u8], &'static [u8]>;
+
 /// A checkpoint as of one moment.
 pub struct View {
     transaction: ReadTransaction,
@@ -287,7 +290,7 @@ impl View {
     }
 
     /// All rows in the order of their keys; `None` if there is no table yet.
-    pub(super) fn rows(&self) -> Result<Option<redb::Range<'static, &'static [u8], &'static [u8]>>, redb::Error> {
+    pub(super) fn rows(&self) -> Result<Option<Rows>, redb::Error> {
         match self.transaction.open_table(tables::ROWS) {
             Ok(table) => Ok(Some(table.range::<&[u8]>(..)?)),
             Err(TableError::TableDoesNotExist(_)) => Ok(None),

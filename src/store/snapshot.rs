@@ -5,7 +5,7 @@
 //! The first frame is a `SnapshotHeader`, then frames of rows in the order of their keys, then a `SnapshotTrailer`, then
 //! the end. Each crc continues from the crc of the frame before it, so that a lost, doubled or moved frame is noticed.
 
-use super::checkpoint::{Position, View};
+use super::checkpoint::{Position, Rows, View};
 use super::tables;
 use crate::proto::internal::{SnapshotHeader, SnapshotTrailer};
 use bytes::Bytes;
@@ -46,9 +46,10 @@ pub enum SnapshotError {
 
 /// A snapshot to be read: from a checkpoint, a file, or memory.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "there is one at a time, and it moves a few times")]
 pub enum Image {
     /// A checkpoint of this server, encoded while it is read.
-    View(View),
+    View(Box<View>),
     /// A file that holds the encoded form.
     File(std::fs::File),
     /// The encoded form in memory.
@@ -62,7 +63,7 @@ impl Image {
     /// The checkpoint cannot be read.
     pub fn into_reader(self) -> io::Result<Box<dyn Read + Send>> {
         Ok(match self {
-            Image::View(view) => Box::new(Export::new(view)?),
+            Image::View(view) => Box::new(Export::new(*view)?),
             Image::File(file) => Box::new(io::BufReader::new(file)),
             Image::Bytes(bytes) => Box::new(io::Cursor::new(bytes)),
         })
@@ -71,7 +72,7 @@ impl Image {
 
 /// Encodes a checkpoint while it is read.
 struct Export {
-    rows: Option<redb::Range<'static, &'static [u8], &'static [u8]>>,
+    rows: Option<Rows>,
     /// Encoded, not yet read.
     buffer: Vec<u8>,
     taken: usize,

@@ -57,7 +57,7 @@ def main():
             headers = {h: reply.getheader(h) for h in KEPT_HEADERS if reply.getheader(h) is not None}
             if int(headers.get("X-Consul-Index", "0")) > 0:
                 headers["X-Consul-Index"] = "<index>"
-            if target.startswith("/v1/catalog/services") and reply.status == 200:
+            if target.startswith("/v1/catalog/services") and request["method"] == "GET" and reply.status == 200:
                 # The order of the tags is random there, and by name with us.
                 tags = {name: sorted(tags) for name, tags in json.loads(text).items()}
                 text = json.dumps(tags, separators=(",", ":"), ensure_ascii=False)

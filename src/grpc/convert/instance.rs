@@ -9,6 +9,7 @@ use crate::model::{
     limits,
 };
 use crate::proto::v1 as pb;
+use crate::service::AGENTLESS;
 
 /// Why an operator did something.
 const REASON_BYTES_MAX: usize = 512;
@@ -63,6 +64,9 @@ pub(in crate::grpc) fn instance(i: &pb::Instance, address_required: bool) -> Res
         names::name("address", &i.address)?;
     } else {
         names::optional_name("address", &i.address)?;
+    }
+    if key.node.eq_ignore_ascii_case(AGENTLESS) {
+        return Err(Invalid::new("key.node", format!("{AGENTLESS:?} is reserved for instances without a node")));
     }
     let port = small("port", i.port)?;
     let mut instance = Instance::new(key, i.address.as_str().into(), i32::from(port));

@@ -1,7 +1,8 @@
 //! GETs of /v1/agent: this server, the members, the services of its node. Missing: checks, single services, and the
 //! members that only gossip knows.
 
-use super::shapes::{Addresses, Connect, Proxy, Weights, enable_tag_override, kind};
+use super::filter;
+use super::shapes::{Addresses, Connect, NodeService, Proxy, Weights, enable_tag_override, kind};
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::gateway::Gateway;
@@ -41,7 +42,7 @@ pub(super) async fn members(call: Call) -> Result<Answer, Error> {
         None | Some("" | "_all") => {}
         Some(_) => return Err(Error::server("Network segments are not supported in this version of Consul")),
     }
-    call.check_filter()?;
+    call.refuse_filter()?;
     let wan = call.query.get("wan").is_some_and(|value| !value.is_empty());
     Answer::json(&list(&call.gateway, if wan { Pool::Wan } else { Pool::Lan }), call.layout())
 }
@@ -260,12 +261,14 @@ impl<'a> AgentService<'a> {
 /// GET agent/services
 pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     call.check_namespace()?;
-    call.check_filter()?;
+    let filter = filter::of(&call, filter::SERVICE)?;
     let core = &call.gateway.core;
     let state = core.local().state;
     let node = state.node(&core.facts().node_name);
     let instances = node.into_iter().flat_map(|node| state.instances_on(node));
-    let own = |instance: &&std::sync::Arc<Instance>| instance.id != crate::agent::SERVER_SERVICE;
+    let own = |instance: &&std::sync::Arc<Instance>| {
+        instance.id != crate::agent::SERVER_SERVICE && filter.matches(&NodeService::of(instance))
+    };
     let services: BTreeMap<&str, AgentService<'_>> =
         instances.filter(own).map(|instance| (instance.id.as_str(), AgentService::of(instance))).collect();
     Answer::json(&services, call.layout())

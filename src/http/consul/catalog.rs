@@ -1,5 +1,6 @@
 //! GETs of /v1/catalog. Missing: connect, gateway-services, node-services, nodes found by their ID.
 
+use super::filter;
 use super::selection::Selection;
 use super::shapes::{Addresses, Connect, Node, NodeIdText, NodeService, Proxy, Weights, enable_tag_override, kind};
 use crate::http::call::Call;
@@ -9,6 +10,7 @@ use crate::http::read::Question;
 use crate::http::reply::Answer;
 use crate::http::scope::Scope;
 use crate::machine::State;
+use crate::model::filter::{Fields, Path, Test, Value};
 use crate::model::{DEFAULT_NAMESPACE, Instance, ServiceKey, Text};
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -21,6 +23,7 @@ pub(super) async fn datacenters(call: Call) -> Result<Answer, Error> {
 pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     let read = call.read()?;
     let selection = Selection::of(&call);
+    let filter = filter::of(&call, filter::NODE)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
     let datacenter = &gateway.core.facts().datacenter;
@@ -29,7 +32,8 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
         content: call.query.content_key(&call.path),
         answer: |state: &State| {
             let found = state.nodes().filter(|node| selection.takes_node(node.record.meta.as_deref()));
-            let nodes: Vec<Node<'_>> = found.map(|node| Node::of(&node.record, datacenter)).collect();
+            let nodes = found.map(|node| Node::of(&node.record, datacenter));
+            let nodes: Vec<Node<'_>> = nodes.filter(|node| filter.matches(node)).collect();
             Answer::json(&nodes, layout)
         },
     };
@@ -39,6 +43,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
 /// GET catalog/services
 pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     let read = call.read()?;
+    call.refuse_filter()?;
     let selection = Selection::of(&call);
     let layout = call.layout();
     let question = Question {
@@ -117,11 +122,42 @@ impl<'a> CatalogService<'a> {
     }
 }
 
+impl Fields for CatalogService<'_> {
+    fn visit(&self, path: Path<'_>, test: Test<'_>) -> bool {
+        match path.next() {
+            Some(("ID", _)) => self.id.with(|id| test(Value::Text(id))),
+            Some(("Node", _)) => test(Value::Text(self.node)),
+            Some(("Address", _)) => test(Value::Text(self.address)),
+            Some(("Datacenter", _)) => test(Value::Text(self.datacenter)),
+            Some(("TaggedAddresses", rest)) => {
+                filter::pairs(self.tagged_addresses.as_ref().map(|p| p.0).unwrap_or_default(), rest, test)
+            }
+            Some(("NodeMeta", rest)) => {
+                filter::pairs(self.node_meta.as_ref().map(|p| p.0).unwrap_or_default(), rest, test)
+            }
+            Some(("ServiceKind", _)) => test(Value::Text(self.service_kind)),
+            Some(("ServiceID", _)) => test(Value::Text(&self.service_id)),
+            Some(("ServiceName", _)) => test(Value::Text(self.service_name)),
+            Some(("ServiceTags", _)) => test(Value::Items(&|| self.service_tags.iter())),
+            Some(("ServiceAddress", _)) => test(Value::Text(self.service_address)),
+            Some(("ServiceTaggedAddresses", rest)) => {
+                filter::addresses(self.service_tagged_addresses.as_ref(), rest, test)
+            }
+            Some(("ServiceWeights", rest)) => self.service_weights.visit(rest, test),
+            Some(("ServiceMeta", rest)) => filter::pairs(self.service_meta.0, rest, test),
+            Some(("ServicePort", _)) => test(Value::Int(self.service_port.into())),
+            Some(("ServiceEnableTagOverride", _)) => test(Value::Bool(self.service_enable_tag_override)),
+            _ => test(Value::Absent),
+        }
+    }
+}
+
 /// GET catalog/service/:name
 pub(super) async fn service(call: Call) -> Result<Answer, Error> {
     let read = call.read()?;
     let service = ServiceKey::of(&call.name("Missing service name")?);
     let selection = Selection::of(&call);
+    let filter = filter::of(&call, filter::CATALOG_SERVICE)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
     let datacenter = &gateway.core.facts().datacenter;
@@ -130,7 +166,8 @@ pub(super) async fn service(call: Call) -> Result<Answer, Error> {
         content: call.query.content_key(&call.path),
         answer: |state: &State| {
             let found = selection.of_service(state, &service);
-            let services: Vec<_> = found.map(|i| CatalogService::of(i, state, datacenter)).collect();
+            let services = found.map(|i| CatalogService::of(i, state, datacenter));
+            let services: Vec<_> = services.filter(|service| filter.matches(service)).collect();
             Answer::json(&services, layout)
         },
     };
@@ -147,6 +184,7 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     }
     let read = call.read()?;
     let name: Text = call.name("Missing node name")?.as_ref().into();
+    let filter = filter::of(&call, filter::SERVICE)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
     let datacenter = &gateway.core.facts().datacenter;
@@ -154,9 +192,12 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
         scope: Scope::Node(name.clone()),
         content: call.query.content_key(&call.path),
         answer: |state: &State| {
-            let found = state.node(&name).map(|node| NodeServices {
-                node: Node::of(&node.record, datacenter),
-                services: state.instances_on(node).map(|i| (i.id.as_str(), NodeService::of(i))).collect(),
+            let found = state.node(&name).map(|node| {
+                let services = state.instances_on(node).map(|i| (i.id.as_str(), NodeService::of(i)));
+                NodeServices {
+                    node: Node::of(&node.record, datacenter),
+                    services: services.filter(|(_, service)| filter.matches(service)).collect(),
+                }
             });
             Answer::json(&found, layout)
         },

@@ -7,6 +7,7 @@ mod agent;
 mod agent_register;
 mod catalog;
 mod catalog_register;
+mod filter;
 mod health;
 mod kv;
 mod kv_write;

@@ -5,7 +5,7 @@ use crate::http::json::{Pairs, Raw};
 use crate::machine::State;
 use crate::model::{Check, Health, Instance, Lifecycle, NodeRecord, TaggedAddress, Text};
 use crate::service::AGENTLESS;
-use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
+use serde::ser::{Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
 
 /// A node of the catalog.
@@ -26,12 +26,19 @@ pub(super) struct Node<'a> {
 /// A UUID, or nothing.
 pub(super) struct NodeIdText(Option<uuid::Uuid>);
 
+impl NodeIdText {
+    /// Calls `f` with the text.
+    pub(super) fn with<T>(&self, f: impl FnOnce(&str) -> T) -> T {
+        match self.0 {
+            Some(id) => f(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())),
+            None => f(""),
+        }
+    }
+}
+
 impl Serialize for NodeIdText {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(id) => serializer.serialize_str(id.hyphenated().encode_lower(&mut uuid::Uuid::encode_buffer())),
-            None => serializer.serialize_str(""),
-        }
+        self.with(|text| serializer.serialize_str(text))
     }
 }
 
@@ -71,8 +78,8 @@ impl<'a> Node<'a> {
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct Weights {
-    passing: u16,
-    warning: u16,
+    pub(super) passing: u16,
+    pub(super) warning: u16,
 }
 
 impl Weights {
@@ -83,7 +90,7 @@ impl Weights {
 }
 
 /// The tagged addresses of a service; left out when there are none.
-pub(super) struct Addresses<'a>(&'a [TaggedAddress]);
+pub(super) struct Addresses<'a>(pub(super) &'a [TaggedAddress]);
 
 impl<'a> Addresses<'a> {
     pub(super) fn of(instance: &'a Instance) -> Option<Addresses<'a>> {
@@ -180,22 +187,22 @@ fn some_pairs(pairs: &[(Text, Text)]) -> Option<Pairs<'_>> {
 #[serde(rename_all = "PascalCase")]
 pub(super) struct NodeService<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
-    kind: &'a str,
+    pub(super) kind: &'a str,
     #[serde(rename = "ID")]
-    id: Text,
-    service: &'a str,
-    tags: &'a [Text],
-    address: &'a str,
+    pub(super) id: Text,
+    pub(super) service: &'a str,
+    pub(super) tags: &'a [Text],
+    pub(super) address: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    tagged_addresses: Option<Addresses<'a>>,
-    meta: Option<Pairs<'a>>,
-    port: i32,
-    weights: Weights,
-    enable_tag_override: bool,
-    proxy: Proxy<'a>,
-    connect: Connect<'a>,
-    create_index: u64,
-    modify_index: u64,
+    pub(super) tagged_addresses: Option<Addresses<'a>>,
+    pub(super) meta: Option<Pairs<'a>>,
+    pub(super) port: i32,
+    pub(super) weights: Weights,
+    pub(super) enable_tag_override: bool,
+    pub(super) proxy: Proxy<'a>,
+    pub(super) connect: Connect<'a>,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
 }
 
 impl<'a> NodeService<'a> {
@@ -223,22 +230,22 @@ impl<'a> NodeService<'a> {
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub(super) struct HealthCheck<'a> {
-    node: &'a str,
+    pub(super) node: &'a str,
     #[serde(rename = "CheckID")]
-    check_id: &'a str,
-    name: &'a str,
-    status: &'static str,
-    notes: &'a str,
-    output: Cow<'a, str>,
+    pub(super) check_id: &'a str,
+    pub(super) name: &'a str,
+    pub(super) status: &'static str,
+    pub(super) notes: &'a str,
+    pub(super) output: Cow<'a, str>,
     #[serde(rename = "ServiceID")]
-    service_id: Text,
-    service_name: &'a str,
-    service_tags: &'a [Text],
+    pub(super) service_id: Text,
+    pub(super) service_name: &'a str,
+    pub(super) service_tags: &'a [Text],
     #[serde(rename = "Type")]
-    kind: &'a str,
-    definition: Raw<'a>,
-    create_index: u64,
-    modify_index: u64,
+    pub(super) kind: &'a str,
+    pub(super) definition: Raw<'a>,
+    pub(super) create_index: u64,
+    pub(super) modify_index: u64,
 }
 
 impl<'a> HealthCheck<'a> {
@@ -299,26 +306,15 @@ impl<'a> HealthCheck<'a> {
 }
 
 /// The checks that decide on an instance: its node's, then its own, each in order of id.
-pub(super) struct Checks<'a> {
-    pub(super) instance: &'a Instance,
-    pub(super) state: &'a State,
-}
-
-impl Serialize for Checks<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let instance = self.instance;
-        let record = self.state.node(&instance.node).filter(|_| !instance.node.is_empty()).map(|n| &n.record);
-        let node = record.map_or(AGENTLESS, |record| record.name.as_str());
-        let mut list = serializer.serialize_seq(None)?;
-        for check in record.map(|r| &r.checks[..]).unwrap_or_default() {
-            list.serialize_element(&HealthCheck::of_node(check, node))?;
-        }
-        for check in &instance.checks {
-            list.serialize_element(&HealthCheck::of_service(check, instance, node))?;
-        }
-        if !instance.is_serving() {
-            list.serialize_element(&HealthCheck::of_lifecycle(instance, node))?;
-        }
-        list.end()
+pub(super) fn checks<'a>(instance: &'a Instance, state: &'a State) -> Vec<HealthCheck<'a>> {
+    let record = state.node(&instance.node).filter(|_| !instance.node.is_empty()).map(|n| &n.record);
+    let node = record.map_or(AGENTLESS, |record| record.name.as_str());
+    let of_node = record.map(|r| &r.checks[..]).unwrap_or_default();
+    let mut list = Vec::with_capacity(of_node.len() + instance.checks.len());
+    list.extend(of_node.iter().map(|check| HealthCheck::of_node(check, node)));
+    list.extend(instance.checks.iter().map(|check| HealthCheck::of_service(check, instance, node)));
+    if !instance.is_serving() {
+        list.push(HealthCheck::of_lifecycle(instance, node));
     }
+    list
 }

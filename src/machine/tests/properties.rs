@@ -1,3 +1,5 @@
+//! Properties of apply over generated commands.
+
 use super::*;
 use crate::command::{Delete, Put, Target, arbitrary};
 use crate::model::KvEntry;

@@ -1,3 +1,5 @@
+//! What each command does and rejects.
+
 use super::*;
 use crate::command::*;
 use crate::model::{Behavior, Check, Health, Instance, LockKind, NodeRecord, Override};
