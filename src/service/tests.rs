@@ -1,8 +1,8 @@
 //! The use cases on a real log and store in memory, and the seeded simulation of a whole single server.
 
 mod coordination;
-mod simulation;
 mod sessions;
+mod simulation;
 
 use super::*;
 use crate::clock::Clock;

@@ -24,7 +24,10 @@ async fn the_next_waiter_gets_the_lock_with_a_larger_token() {
     let (core, _) = started(Medium::Memory, &Clock::manual(1_000, 1)).await;
     let (first, second) = (session(&core).await, session(&core).await);
     let held = core.acquire_lock(&first, ask(0)).await.unwrap().value.token.unwrap();
-    assert_eq!(core.acquire_lock(&second, ask(0)).await.unwrap().value, LockDone { token: None, holder: Some(first.id) });
+    assert_eq!(
+        core.acquire_lock(&second, ask(0)).await.unwrap().value,
+        LockDone { token: None, holder: Some(first.id) }
+    );
     let waiting = tokio::spawn({
         let (core, second) = (core.clone(), second.clone());
         async move { core.acquire_lock(&second, ask(3_600_000)).await }
