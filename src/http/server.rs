@@ -70,7 +70,6 @@ async fn connection(stream: TcpStream, gateway: Arc<Gateway>, _place: Place) {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX)
-        .pipeline_flush(true)
         // Scripts grep for the spelling that Consul uses.
         .title_case_headers(true)
         .serve_connection(TokioIo::new(stream), service);
