@@ -36,9 +36,11 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-/// The service.
+/// The service. Cheap to clone, which every call does.
 #[derive(Clone)]
-pub(super) struct Discovery {
+pub(super) struct Discovery(Arc<Parts>);
+
+struct Parts {
     core: Core,
     stamp: Stamp,
     pins: Pins,
@@ -49,9 +51,11 @@ pub(super) struct Discovery {
 impl Discovery {
     pub(super) fn new(core: Core, pins: Pins) -> Discovery {
         let resolver = Resolver::new(core.clone());
-        Discovery { stamp: Stamp::new(&core), core, pins, feeds: Feeds::default(), resolver }
+        Discovery(Arc::new(Parts { stamp: Stamp::new(&core), core, pins, feeds: Feeds::default(), resolver }))
     }
+}
 
+impl Parts {
     async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<WatchStream>, Status> {
         let deadline = deadline::of(request.metadata());
         let watcher = Watcher::open(&self.core, &self.stamp, &self.feeds, request.get_ref(), deadline).await?;
@@ -156,7 +160,7 @@ impl Service<http::Request<Body>> for Discovery {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let service = self.clone();
+        let service = self.0.clone();
         let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(SERVICE_NAME));
         match method {
             Some("/Resolve") => Box::pin(async move {
