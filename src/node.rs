@@ -46,7 +46,9 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
     listeners.serve(&config, &core, metrics, &mut tasks);
     // Tools wait for this line to learn the ports.
-    writeln!(std::io::stdout(), "{ready}").and_then(|()| std::io::stdout().flush()).context("cannot write to stdout")?;
+    writeln!(std::io::stdout(), "{ready}")
+        .and_then(|()| std::io::stdout().flush())
+        .context("cannot write to stdout")?;
     info!(node = %config.node_name, revision = core.local().state.revision(), "agent is running");
 
     let fault = wait_for_end(&raft, &mut tasks).await;

@@ -16,6 +16,8 @@ const BATCH_COMMANDS: usize = 512;
 const BATCH_BYTES: usize = 1 << 20;
 /// Entries that one purge transaction removes: an append behind it waits about a millisecond.
 const PURGE_SLICE: u64 = 8192;
+/// Entries after which the committed mark is written again: it costs a page of its own, and too old a mark is safe.
+const COMMITTED_EVERY: u64 = 1024;
 
 /// A change of the log.
 pub(super) enum Command {
@@ -51,6 +53,8 @@ pub(super) struct Writer {
     last_index: Option<u64>,
     /// Entries up to this one can be removed; `None` when they all are.
     purge_to: Option<u64>,
+    /// Index of the committed mark on disk.
+    marked: u64,
     failed: Option<String>,
 }
 
@@ -64,7 +68,7 @@ impl Writer {
         last_index: Option<u64>,
         purge_to: Option<u64>,
     ) -> Writer {
-        Writer { database, file, commands, committed, fatal, last_index, purge_to, failed: None }
+        Writer { database, file, commands, committed, fatal, last_index, purge_to, marked: 0, failed: None }
     }
 
     /// Works until the log is closed or every handle is dropped.
@@ -80,10 +84,9 @@ impl Writer {
                 }
                 None => None,
             };
-            let outcome = self.commit(&batch);
+            let outcome = self.commit(&batch, closing.is_some());
             acknowledge(&mut batch, outcome.as_deref());
             if let Some(done) = closing {
-                let outcome = outcome.map_or_else(|| self.commit(&[]), Some);
                 drop(self.database);
                 // Whoever closed the log may have stopped waiting.
                 let _ = done.send(outcome.map_or(Ok(()), |message| Err(io::Error::other(message))));
@@ -126,9 +129,9 @@ impl Writer {
     }
 
     /// Makes the changes durable; returns why it could not, now or earlier.
-    fn commit(&mut self, batch: &[Command]) -> Option<String> {
+    fn commit(&mut self, batch: &[Command], closing: bool) -> Option<String> {
         if self.failed.is_none()
-            && let Err(e) = self.write(batch)
+            && let Err(e) = self.write(batch, closing)
         {
             self.fail(StoreError::io(&self.file, "write the raft log", e));
         }
@@ -141,8 +144,8 @@ impl Writer {
         self.failed = Some(message);
     }
 
-    fn write(&mut self, batch: &[Command]) -> Result<(), redb::Error> {
-        let committed = self.committed.lock().unwrap_or_else(PoisonError::into_inner).take();
+    fn write(&mut self, batch: &[Command], closing: bool) -> Result<(), redb::Error> {
+        let committed = self.take_committed(batch, closing);
         if batch.is_empty() && committed.is_none() {
             return Ok(());
         }
@@ -150,18 +153,23 @@ impl Writer {
         let mut last = self.last_index;
         let mut purge_to = self.purge_to;
         write_entries(&transaction, batch, &mut last)?;
-        // It must not name an entry that a crash could lose: such an entry waits in the queue still.
-        let (committed, early): (Option<Marked>, Option<Marked>) = match committed {
-            Some(mark) if last.is_some_and(|last| mark.index <= last) => (Some(mark), None),
-            other => (None, other),
-        };
         write_facts(&transaction, batch, committed.as_ref(), &mut purge_to)?;
         transaction.commit()?;
-        if let Some(early) = early {
-            self.committed.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(early);
-        }
         (self.last_index, self.purge_to) = (last.max(purge_to), purge_to);
+        self.marked = committed.map_or(self.marked, |mark| mark.index);
         Ok(())
+    }
+
+    /// The committed mark, if it is time to write it. It must not name an entry that a crash could lose: such an entry
+    /// waits in the queue still, and so does the mark.
+    fn take_committed(&self, batch: &[Command], closing: bool) -> Option<Marked> {
+        let appended = batch.iter().rev().find_map(|command| match command {
+            Command::Append { entries, .. } => entries.last().map(|(index, _)| *index),
+            _ => None,
+        });
+        let durable = self.last_index.max(appended);
+        let mut slot = self.committed.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.take_if(|mark| Some(mark.index) <= durable && (closing || mark.index >= self.marked + COMMITTED_EVERY))
     }
 
     /// Removes a slice of purged entries. Needs no sync: entries below the purged mark are ignored on start.

@@ -193,16 +193,16 @@ async fn identity_vote_and_marks_persist() {
 async fn committed_never_names_an_entry_that_is_not_on_disk() {
     let disk = Disk::new(2);
     let opened = open(&disk);
-    assert!(append_and_wait(&opened.log, vec![entry(1, 0)]).await);
-    opened.log.note_committed(2, b"two".to_vec());
+    assert!(append_and_wait(&opened.log, vec![entry(5000, 0)]).await);
+    opened.log.note_committed(5001, b"later".to_vec());
     opened.log.save_vote(b"v".to_vec()).await.expect("saves");
-    opened.log.close().await.expect("closes");
+    disk.restart();
     let opened = open(&disk);
     assert_eq!(None, opened.committed);
-    opened.log.note_committed(2, b"two".to_vec());
-    assert!(append_and_wait(&opened.log, vec![entry(2, 0)]).await);
-    opened.log.close().await.expect("closes");
-    assert_eq!(Some(b"two".to_vec()), open(&disk).committed);
+    opened.log.note_committed(5001, b"later".to_vec());
+    assert!(append_and_wait(&opened.log, vec![entry(5001, 0)]).await);
+    disk.restart();
+    assert_eq!(Some(b"later".to_vec()), open(&disk).committed);
 }
 
 #[tokio::test]
