@@ -3,13 +3,13 @@
 
 use super::convert::Within;
 use super::convert::header::{header, read_options};
-use super::convert::instance::{instance_full, key, namespace};
+use super::convert::instance::{instance_full, key, key_out, namespace};
 use super::convert::mask::ReadMask;
 use super::convert::required;
 use super::convert::selector::selector;
 use super::feed::Feeds;
 use super::filter::ServiceFilter;
-use super::page::{self, Page, Pins};
+use super::page::{self, PAGE_BYTES_MAX, Page, Pins};
 use super::resolve::Resolver;
 use super::select::{Policy, Selector};
 use super::server::DECODE_MAX;
@@ -105,13 +105,22 @@ impl Parts {
         let fields = (r.page_size, r.page_token.as_str());
         let page =
             Page::open(&self.core, &self.pins, Purpose::Instances, asked, fields, &read).await.map_err(status)?;
-        let (found, more) = instances(&page, &selector).map_err(invalid)?;
-        let next_page_token = match found.last() {
-            Some(last) if more => page.next(super::convert::instance::key_out(last).encode_to_vec()),
-            _ => String::new(),
-        };
+        let (found, mut more) = instances(&page, &selector).map_err(invalid)?;
         let state = &page.view.state;
-        let instances = found.iter().map(|i| mask.apply(instance_full(state, i))).collect();
+        let mut instances = Vec::with_capacity(found.len());
+        let mut bytes = 0;
+        for instance in &found {
+            let shown = mask.apply(instance_full(state, instance));
+            bytes += shown.encoded_len();
+            // Clients refuse messages over 4 MiB by default; the page then has fewer items than it may.
+            if bytes > PAGE_BYTES_MAX && !instances.is_empty() {
+                more = true;
+                break;
+            }
+            instances.push(shown);
+        }
+        let last = instances.len().checked_sub(1).and_then(|at| found.get(at)).filter(|_| more);
+        let next_page_token = last.map(|last| page.next(key_out(last).encode_to_vec())).unwrap_or_default();
         let header = Some(header(&self.core, &page.view));
         Ok(Response::new(pb::ListInstancesResponse { header, instances, next_page_token }))
     }
