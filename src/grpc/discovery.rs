@@ -3,13 +3,13 @@
 
 use super::convert::Within;
 use super::convert::header::{header, read_options};
-use super::convert::instance::{instance_full, key, namespace};
+use super::convert::instance::{instance_full, key, key_out, namespace};
 use super::convert::mask::ReadMask;
 use super::convert::required;
 use super::convert::selector::selector;
 use super::feed::Feeds;
 use super::filter::ServiceFilter;
-use super::page::{self, Page, Pins};
+use super::page::{self, PAGE_BYTES_MAX, Page, Pins};
 use super::resolve::Resolver;
 use super::select::{Policy, Selector};
 use super::server::DECODE_MAX;
@@ -36,9 +36,11 @@ use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
 use tower::{Service, service_fn};
 
-/// The service.
+/// The service. Cheap to clone, which every call does.
 #[derive(Clone)]
-pub(super) struct Discovery {
+pub(super) struct Discovery(Arc<Parts>);
+
+struct Parts {
     core: Core,
     stamp: Stamp,
     pins: Pins,
@@ -49,9 +51,11 @@ pub(super) struct Discovery {
 impl Discovery {
     pub(super) fn new(core: Core, pins: Pins) -> Discovery {
         let resolver = Resolver::new(core.clone());
-        Discovery { stamp: Stamp::new(&core), core, pins, feeds: Feeds::default(), resolver }
+        Discovery(Arc::new(Parts { stamp: Stamp::new(&core), core, pins, feeds: Feeds::default(), resolver }))
     }
+}
 
+impl Parts {
     async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<WatchStream>, Status> {
         let deadline = deadline::of(request.metadata());
         let watcher = Watcher::open(&self.core, &self.stamp, &self.feeds, request.get_ref(), deadline).await?;
@@ -101,13 +105,22 @@ impl Discovery {
         let fields = (r.page_size, r.page_token.as_str());
         let page =
             Page::open(&self.core, &self.pins, Purpose::Instances, asked, fields, &read).await.map_err(status)?;
-        let (found, more) = instances(&page, &selector).map_err(invalid)?;
-        let next_page_token = match found.last() {
-            Some(last) if more => page.next(super::convert::instance::key_out(last).encode_to_vec()),
-            _ => String::new(),
-        };
+        let (found, mut more) = instances(&page, &selector).map_err(invalid)?;
         let state = &page.view.state;
-        let instances = found.iter().map(|i| mask.apply(instance_full(state, i))).collect();
+        let mut instances = Vec::with_capacity(found.len());
+        let mut bytes = 0;
+        for instance in &found {
+            let shown = mask.apply(instance_full(state, instance));
+            bytes += shown.encoded_len();
+            // Clients refuse messages over 4 MiB by default; the page then has fewer items than it may.
+            if bytes > PAGE_BYTES_MAX && !instances.is_empty() {
+                more = true;
+                break;
+            }
+            instances.push(shown);
+        }
+        let last = instances.len().checked_sub(1).and_then(|at| found.get(at)).filter(|_| more);
+        let next_page_token = last.map(|last| page.next(key_out(last).encode_to_vec())).unwrap_or_default();
         let header = Some(header(&self.core, &page.view));
         Ok(Response::new(pb::ListInstancesResponse { header, instances, next_page_token }))
     }
@@ -156,7 +169,7 @@ impl Service<http::Request<Body>> for Discovery {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let service = self.clone();
+        let service = self.0.clone();
         let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(SERVICE_NAME));
         match method {
             Some("/Resolve") => Box::pin(async move {

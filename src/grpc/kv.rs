@@ -4,7 +4,7 @@ use super::convert::header::{header, read_options, written};
 use super::convert::kv::{self, kv_out, kv_out_without_value};
 use super::convert::txn::{self, delete_out, put_out};
 use super::convert::{Within, request_id};
-use super::page::{self, Page, Pins};
+use super::page::{self, PAGE_BYTES_MAX, Page, Pins};
 use super::status::{invalid, status};
 use super::token::{Purpose, Token};
 use super::watch_keys::{self, KeyWatcher, Keys};
@@ -20,8 +20,6 @@ use bytes::Bytes;
 use std::sync::Arc;
 use tonic::{Request, Response, Status};
 
-/// A page of keys ends at about this many bytes.
-const PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
 const DELIMITER_BYTES_MAX: usize = 16;
 
 /// The service.

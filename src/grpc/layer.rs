@@ -98,6 +98,7 @@ pub(super) struct Observed<S> {
 impl<S, B, R> Service<Request<B>> for Observed<S>
 where
     S: Service<Request<B>, Response = Response<R>>,
+    S::Future: Unpin,
 {
     type Response = Response<R>;
     type Error = S::Error;
@@ -119,13 +120,13 @@ where
             };
         }
         let started = Instant::now();
-        Measured { inner: Box::pin(self.inner.call(request).instrument(span)), op, started, given }
+        Measured { inner: self.inner.call(request).instrument(span), op, started, given }
     }
 }
 
 /// The answer to come.
 pub(super) struct Measured<F> {
-    inner: Pin<Box<Instrumented<F>>>,
+    inner: Instrumented<F>,
     op: Arc<Op>,
     started: Instant,
     given: Option<HeaderValue>,
@@ -133,12 +134,12 @@ pub(super) struct Measured<F> {
 
 impl<F, R, E> Future for Measured<F>
 where
-    F: Future<Output = Result<Response<R>, E>>,
+    F: Future<Output = Result<Response<R>, E>> + Unpin,
 {
     type Output = Result<Response<R>, E>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let mut answer = ready!(self.inner.as_mut().poll(cx));
+        let mut answer = ready!(Pin::new(&mut self.inner).poll(cx));
         self.op.seconds.record(self.started.elapsed());
         if let Ok(answer) = &mut answer {
             // A failed call has its code in the header; of a stream only the beginning is known here.

@@ -19,6 +19,9 @@ const KEEP: Duration = Duration::from_secs(60);
 /// How many revisions stay; the one not asked for the longest goes first.
 const PINS_MAX: usize = 128;
 
+/// A page ends at about this many bytes, however few items it has by then.
+pub(super) const PAGE_BYTES_MAX: usize = 2 * 1024 * 1024;
+
 struct Pin {
     view: View,
     used: Instant,

@@ -91,11 +91,10 @@ struct Cached {
 }
 
 /// Answers Resolve.
-#[derive(Clone)]
 pub(super) struct Resolver {
     core: Core,
     stamp: Stamp,
-    cache: Arc<Cache>,
+    cache: Cache,
 }
 
 #[derive(Default)]
@@ -132,7 +131,7 @@ impl Cache {
 
 impl Resolver {
     pub(super) fn new(core: Core) -> Resolver {
-        Resolver { stamp: Stamp::new(&core), core, cache: Arc::default() }
+        Resolver { stamp: Stamp::new(&core), core, cache: Cache::default() }
     }
 
     /// Answers one request, given as its bytes.

@@ -18,15 +18,21 @@ use crate::proto::v1::kv_service_server::KvServiceServer;
 use crate::proto::v1::registry_service_server::RegistryServiceServer;
 use crate::proto::v1::session_service_server::SessionServiceServer;
 use crate::service::Core;
+use futures::future::BoxFuture;
 use futures::stream::select_all;
+use std::convert::Infallible;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
+use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
+use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
+use tower::Service;
 
 /// Fits 500 instances or the largest transaction.
 pub(super) const DECODE_MAX: usize = 8 * 1024 * 1024;
@@ -54,7 +60,48 @@ pub enum ServeError {
 /// # Errors
 /// If the descriptors that were built in are damaged.
 pub async fn routes(core: Core) -> Result<Routes, ServeError> {
-    let pins = Pins::default();
+    Ok(Front::new(core).await?.into_routes())
+}
+
+/// Discovery in front of a router for the rest: it is called most, and its paths are known without a search.
+#[derive(Clone)]
+struct Front {
+    discovery: Discovery,
+    others: Routes,
+}
+
+impl Front {
+    async fn new(core: Core) -> Result<Front, ServeError> {
+        let pins = Pins::default();
+        let discovery = Discovery::new(core.clone(), pins.clone());
+        Ok(Front { discovery, others: others(core, pins).await?.prepare() })
+    }
+
+    fn into_routes(self) -> Routes {
+        self.others.add_service(self.discovery).prepare()
+    }
+}
+
+impl Service<http::Request<Body>> for Front {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // Neither part ever has to wait.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(Discovery::NAME));
+        if method.is_some_and(|m| m.starts_with('/')) {
+            return self.discovery.call(request);
+        }
+        Box::pin(self.others.call(request))
+    }
+}
+
+async fn others(core: Core, pins: Pins) -> Result<Routes, ServeError> {
     macro_rules! limited {
         ($server:ident, $service:expr) => {
             $server::new($service).max_decoding_message_size(DECODE_MAX).accept_compressed(Gzip)
@@ -72,17 +119,15 @@ pub async fn routes(core: Core) -> Result<Routes, ServeError> {
         }
     });
     let sessions = Sessions { core: core.clone(), pins: pins.clone() };
-    let kv = Kv { core: core.clone(), pins: pins.clone() };
-    Ok(Routes::new(Discovery::new(core.clone(), pins))
-        .add_service(limited!(SessionServiceServer, sessions))
+    let kv = Kv { core: core.clone(), pins };
+    Ok(Routes::new(limited!(SessionServiceServer, sessions))
         .add_service(limited!(RegistryServiceServer, Registry { core: core.clone() }))
         .add_service(limited!(KvServiceServer, kv))
         .add_service(limited!(CoordinationServiceServer, Coordination { core: core.clone() }))
         .add_service(limited!(ClusterServiceServer, Cluster { core: core.clone() }))
         .add_service(health_service)
         .add_service(reflection().build_v1()?)
-        .add_service(reflection().build_v1alpha()?)
-        .prepare())
+        .add_service(reflection().build_v1alpha()?))
 }
 
 /// The public services, as health checking knows them.
@@ -113,7 +158,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// # Errors
 /// If the server cannot be built, or its transport fails.
 pub async fn serve(listeners: Vec<TcpListener>, core: Core) -> Result<(), ServeError> {
-    let routes = routes(core.clone()).await?;
+    let front = Front::new(core.clone()).await?;
     let incoming = listeners.into_iter().map(|l| TcpIncoming::from(l).with_nodelay(Some(true)));
     let ending = core.clone();
     let serving = Server::builder()
@@ -123,8 +168,7 @@ pub async fn serve(listeners: Vec<TcpListener>, core: Core) -> Result<(), ServeE
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
         .layer(Observe::new(core.clock().clone()))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(select_all(incoming), async move { ending.drained().await });
+        .serve_with_incoming_shutdown(front, select_all(incoming), async move { ending.drained().await });
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         biased;

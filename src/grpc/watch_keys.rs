@@ -40,6 +40,8 @@ const QUEUE_BYTES: usize = 4 * 1024 * 1024;
 const MESSAGE_BYTES: usize = 256;
 /// A message aims at this size.
 const CHUNK: usize = 1024 * 1024;
+/// The queue may be full for this long: one burst can be larger than it, and its reader is not slow for that.
+const SLOW_AFTER: Duration = Duration::from_secs(1);
 /// How often a quiet stream moves its position on, so that it is not left behind by the ring.
 const STEP: Duration = Duration::from_millis(250);
 
@@ -294,15 +296,13 @@ impl KeyWatcher {
         let message = pb::WatchKeysResponse { header: Some(header), resume_token, update: Some(update) };
         // A message may be larger than the whole queue only by a little: it then waits until the queue is empty.
         let cost = (message.encoded_len() + MESSAGE_BYTES).min(QUEUE_BYTES) as u32;
-        let room = if self.live {
-            self.room.clone().try_acquire_many_owned(cost).map_err(|_| End::With(Error::SlowConsumer))?
-        } else {
-            tokio::select! {
-                biased;
-                () = self.queue.closed() => return Err(End::Left),
-                room = self.room.clone().acquire_many_owned(cost) => room.map_err(|_| End::Left)?,
-            }
+        let patience = if self.live { SLOW_AFTER } else { Duration::MAX };
+        let room = tokio::select! {
+            biased;
+            () = self.queue.closed() => return Err(End::Left),
+            room = tokio::time::timeout(patience, self.room.clone().acquire_many_owned(cost)) => room,
         };
+        let room = room.map_err(|_| End::With(Error::SlowConsumer))?.map_err(|_| End::Left)?;
         self.next_progress = Instant::now() + self.progress_every;
         self.queue.send(Ok(Queued { message, _room: room })).await.map_err(|_| End::Left)
     }

@@ -219,8 +219,7 @@ impl<'a> Shown<'a> {
     }
 }
 
-/// The wire form of an instance, without [`pb::Instance::modify_revision`] when `full` is not asked for: what does not
-/// show must not make a difference.
+/// The wire form of an instance; `full`: with metadata and checks.
 pub(in crate::grpc) fn instance_out(i: &Instance, shown: Shown<'_>, full: bool) -> pb::Instance {
     let nothing = Extra::default();
     let extra = i.extra.as_deref().unwrap_or(&nothing);
