@@ -224,7 +224,7 @@ mod tests {
             cache.insert(&format!("q{i}"), known("k", &state, 10));
         }
         let held: usize = cache.shards.iter().map(|s| locked(s).slots.len()).sum();
-        assert!(held <= SHARDS * 4 && held >= SHARDS, "{held}");
+        assert!((SHARDS..=SHARDS * 4).contains(&held), "{held}");
         cache.insert("hot", known("k", &state, 10));
         for i in 0..1_000 {
             assert!(cache.known("hot", &state).is_some(), "dropped after {i}");

@@ -6,7 +6,7 @@
 //!
 //! Use: `mod common;` (or `#[path = "../common/mod.rs"] mod common;`) and then
 //! `let server = common::Server::dev(); let answer = server.get("/v1/status/leader");`
-#![allow(dead_code, reason = "every test program uses another part")]
+#![allow(dead_code, unused_imports, reason = "every test program uses another part")]
 
 pub(crate) mod dns;
 pub(crate) mod grpc;
