@@ -86,7 +86,7 @@ impl Selector {
     /// A number that changes whenever the answer may.
     pub(super) fn revision(&self, state: &State) -> u64 {
         match &self.which {
-            Which::Service(key) => state.service_revision(key),
+            Which::Service(key) => state.service(key).map_or(state.meta().vanished_revision, |s| s.revision),
             Which::Prefix { .. } => {
                 let meta = state.meta();
                 meta.services_revision.max(meta.checks_revision).max(meta.nodes_revision)
