@@ -50,7 +50,7 @@ impl Stamp {
             revision,
             term: view.term,
             staleness: Some(duration(view.staleness_ms)),
-            leader: view.leader.clone().unwrap_or_default(),
+            leader: view.leader.as_deref().unwrap_or_default().to_owned(),
             ..pb::ResponseHeader::default()
         };
         let mut out = Vec::with_capacity(self.fixed.len() + 128);

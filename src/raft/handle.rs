@@ -183,16 +183,12 @@ impl Handle {
     /// Resolves, with the reason, when this server must stop: nothing is acknowledged any more.
     pub async fn fatal(&self) -> String {
         let inner = &*self.inner;
-        let mut metrics = inner.raft.metrics();
+        let metrics = inner.raft.metrics();
+        let mut server = inner.server.clone();
         let stopped = async {
-            loop {
-                if let Err(fatal) = &metrics.borrow_watched().running_state {
-                    return fatal.to_string();
-                }
-                if metrics.changed().await.is_err() {
-                    return "raft has stopped".to_owned();
-                }
-            }
+            // It changes rarely, unlike the metrics as a whole, and ends with the core.
+            while server.changed().await.is_ok() {}
+            metrics.borrow_watched().running_state.as_ref().err().map_or("raft has stopped".to_owned(), ToString::to_string)
         };
         tokio::select! {
             biased;

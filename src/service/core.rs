@@ -87,7 +87,7 @@ pub(super) struct Inner {
     pub(super) facts: Facts,
     pub(super) leases: Leases,
     /// This server's gRPC endpoint, if it has one.
-    pub(super) endpoint: Option<String>,
+    pub(super) endpoint: Option<Arc<str>>,
     drain: watch::Sender<bool>,
 }
 
@@ -96,7 +96,7 @@ impl Core {
     pub fn new(raft: Handle, hub: Arc<Hub>, clock: Clock, facts: Facts) -> Core {
         let leases = Leases::new(clock.clone());
         let endpoint = std::net::SocketAddr::new(facts.advertise, facts.grpc_port).to_string();
-        let endpoint = (facts.grpc_port != 0).then_some(endpoint);
+        let endpoint = (facts.grpc_port != 0).then(|| endpoint.into());
         let inner = Inner { raft, hub, clock, facts, leases, endpoint, drain: watch::Sender::new(false) };
         Core { inner: Arc::new(inner) }
     }
@@ -143,7 +143,7 @@ impl Core {
         let facts = &self.inner.facts;
         vec![Member {
             node_id: facts.node_id.to_string(),
-            endpoints: self.inner.endpoint.iter().cloned().collect(),
+            endpoints: self.inner.endpoint.iter().map(|e| e.to_string()).collect(),
             leader: self.inner.raft.leadership().leads,
             ready: !self.is_draining(),
             version: facts.version.to_owned(),

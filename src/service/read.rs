@@ -44,7 +44,7 @@ pub struct View {
     /// Raft term.
     pub term: u64,
     /// The leader's gRPC endpoint, if known.
-    pub leader: Option<String>,
+    pub leader: Option<Arc<str>>,
 }
 
 const MIN_REVISION_WAIT: Duration = Duration::from_secs(10);

@@ -112,10 +112,14 @@ impl Writer {
     }
 
     /// Takes what is queued, up to the limits of one transaction; a close ends it.
+    ///
+    /// When the queue is empty, those who may be about to add to it get the processor once more: this thread is often
+    /// woken by the first of many writers, and every commit that holds more of them saves a sync.
     fn fill(&mut self, first: Command, batch: &mut Vec<Command>) {
         let mut bytes = 0;
         let mut next = Some(first);
-        while let Some(command) = next {
+        loop {
+            let Some(command) = next.take() else { return };
             if let Command::Append { entries, .. } = &command {
                 bytes += entries.iter().map(|(_, entry)| entry.len()).sum::<usize>();
             }
@@ -124,7 +128,10 @@ impl Writer {
             if last || batch.len() >= BATCH_COMMANDS || bytes >= BATCH_BYTES {
                 return;
             }
-            next = self.commands.try_recv().ok();
+            next = self.commands.try_recv().ok().or_else(|| {
+                std::thread::yield_now();
+                self.commands.try_recv().ok()
+            });
         }
     }
 

@@ -38,7 +38,7 @@ pub(in crate::grpc) fn header(core: &Core, view: &View) -> pb::ResponseHeader {
         revision: view.state.revision(),
         term: view.term,
         staleness: Some(duration(view.staleness_ms)),
-        leader: view.leader.clone().unwrap_or_default(),
+        leader: view.leader.as_deref().unwrap_or_default().to_owned(),
     }
 }
 
