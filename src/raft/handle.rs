@@ -1,6 +1,7 @@
 //! What the rest of the server uses: propose, read, wait, watch the cluster, stop.
 
 use super::error::{ProposeError, Refused, no_leader};
+use super::proposer::{self, Job};
 use super::purge;
 use super::state_machine::Published;
 use super::status::{self, Status};
@@ -16,7 +17,7 @@ use openraft::{ReadPolicy, ServerState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
 
 /// Largest encoded command: far above any single object, far below what would stall replication.
@@ -63,6 +64,8 @@ struct Inner {
     fatal: Fatal,
     log: Log,
     checkpoint: Checkpoint,
+    /// To the proposer.
+    queue: mpsc::Sender<Job>,
     /// Tasks that end with the last handle.
     background: Vec<AbortHandle>,
 }
@@ -95,8 +98,22 @@ impl Handle {
         let purging = tokio::spawn(purge::run(raft.clone(), checkpoint.durable())).abort_handle();
         let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
             let watching = tokio::spawn(watch_server(weak.clone(), server.clone())).abort_handle();
-            let background = vec![purging, watching];
-            Inner { raft, published, server, status, identity, clock, stamped_ms, fatal, log, checkpoint, background }
+            let (queue, jobs) = mpsc::channel(proposer::QUEUE);
+            let proposing = tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle();
+            Inner {
+                raft,
+                published,
+                server,
+                status,
+                identity,
+                clock,
+                stamped_ms,
+                fatal,
+                log,
+                checkpoint,
+                queue,
+                background: vec![purging, watching, proposing],
+            }
         });
         Handle { inner }
     }
@@ -117,12 +134,12 @@ impl Handle {
         }
         let mut tries = 0;
         loop {
-            let refused = match inner.raft.client_write(proposal.clone()).await {
-                Ok(response) => {
-                    // Only blank and membership entries have no reply.
-                    let reply = response.data.ok_or(ProposeError::OutcomeUnknown)?;
-                    return Ok((response.log_id.index, reply));
-                }
+            let (done, answer) = oneshot::channel();
+            let stopped = |_| ProposeError::Fatal("raft has stopped".to_owned());
+            inner.queue.send(Job { proposal: proposal.clone(), done }).await.map_err(stopped)?;
+            let refused = match answer.await.map_err(|_| ProposeError::OutcomeUnknown)? {
+                // Only blank and membership entries have no reply.
+                Ok((index, reply)) => return Ok((index, reply.ok_or(ProposeError::OutcomeUnknown)?)),
                 Err(error) => Refused::from(error),
             };
             match refused {

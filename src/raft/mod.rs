@@ -16,6 +16,7 @@ mod error;
 mod handle;
 mod log_store;
 mod network;
+mod proposer;
 mod purge;
 mod state_machine;
 mod status;
