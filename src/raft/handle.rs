@@ -188,7 +188,12 @@ impl Handle {
         let stopped = async {
             // It changes rarely, unlike the metrics as a whole, and ends with the core.
             while server.changed().await.is_ok() {}
-            metrics.borrow_watched().running_state.as_ref().err().map_or("raft has stopped".to_owned(), ToString::to_string)
+            metrics
+                .borrow_watched()
+                .running_state
+                .as_ref()
+                .err()
+                .map_or("raft has stopped".to_owned(), ToString::to_string)
         };
         tokio::select! {
             biased;
