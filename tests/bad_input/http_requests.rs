@@ -116,7 +116,7 @@ fn bodies() {
                 "Port",
             ),
             ("PUT", catalog, b"{\"Node\":\"n\",\"Address\":\"a\",\"Check\":{\"Status\":5}}", 400, "Status"),
-            ("PUT", catalog, b"{\"ID\":\"not-a-uuid\",\"Node\":\"n\",\"Address\":\"a\"}", 400, "ID"),
+            ("PUT", catalog, b"{\"ID\":\"not-a-uuid\",\"Node\":\"n\",\"Address\":\"a\"}", 500, "node ID"),
             ("PUT", register, b"{}", 400, "Missing service name"),
             ("PUT", register, b"{\"Name\":\"\"}", 400, "Missing service name"),
             ("PUT", register, long.as_bytes(), 400, "Service.Service"),
