@@ -105,8 +105,8 @@ async fn open(
         () = queue.closed() => return Ok(None),
         first = requests.message() => first,
     };
-    // A broken stream and a closed one are the same here: nothing was begun.
-    let Ok(Some(first)) = first else { return Ok(None) };
+    // Of a broken connection nobody reads the error; of a message that is none its sender must.
+    let Some(first) = first? else { return Ok(None) };
     let Some(Op::Open(open)) = first.op else {
         return Err(invalid(Invalid::new("op", "the first message must be open")));
     };
@@ -183,10 +183,10 @@ impl Stream {
                 () = queue.closed() => return Ok(()),
                 () = self.ended.changed() => None,
                 () = any(&mut self.services) => None,
-                request = requests.message() => match request {
-                    Ok(Some(request)) => Some(request),
-                    // Half-closed, cancelled or broken: the grace runs.
-                    Ok(None) | Err(_) => return Ok(()),
+                // Half-closed, cancelled, broken, or no message at all: the grace runs.
+                request = requests.message() => match request? {
+                    Some(request) => Some(request),
+                    None => return Ok(()),
                 },
             };
             let next = match request {

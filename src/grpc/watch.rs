@@ -20,7 +20,7 @@ use crate::model::names::Invalid;
 use crate::model::{InstanceKey, Locality};
 use crate::proto::v1 as pb;
 use crate::proto::v1::watch_response::Cause;
-use crate::service::{Consistency, Core, Error, ReadOptions, View};
+use crate::service::{Consistency, Core, Error, ReadOptions};
 use crate::watch::Subscription;
 use bytes::Bytes;
 use futures::future::{BoxFuture, select_all};
@@ -136,7 +136,7 @@ impl Watcher {
         match (r.resume_token.is_empty(), token) {
             (true, _) => watcher.push_snapshot(Cause::Initial),
             (false, None) => watcher.push_snapshot(Cause::OtherCluster),
-            (false, Some(token)) => watcher.resume(token.revision, &view).await,
+            (false, Some(token)) => watcher.resume(token.revision).await,
         }
         Ok(watcher)
     }
@@ -235,8 +235,9 @@ impl Watcher {
     }
 
     /// Goes on from a token: everything that was touched since is sent as it is now.
-    async fn resume(&mut self, since: u64, view: &View) {
-        let announced = announced(&self.core, &view.state).await;
+    async fn resume(&mut self, since: u64) {
+        // The set may be newer than the view that was asked for, since others bring it forward; never newer than this.
+        let announced = announced(&self.core, &self.core.local().state).await;
         let selector = &self.feed.selector;
         let events = self.core.hub().events_since(since, |e| match &e.subject {
             Subject::Instance { service, .. } => selector.names(service),

@@ -80,7 +80,7 @@ impl StateMachine {
             applied_term: AtomicU64::new(applied.map_or(0, |id| id.leader_id.term)),
             applied: watch::Sender::new(loaded.state.revision()),
         });
-        hub.restore(loaded.floor, loaded.events);
+        hub.restore(loaded.floor, loaded.state.revision(), loaded.events);
         let machine = StateMachine {
             state: loaded.state,
             applied,
@@ -188,7 +188,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
         self.published.applied.send_replace(applied.index);
         self.hub.reset(&self.state);
-        self.hub.restore(floor, events);
+        self.hub.restore(floor, self.state.revision(), events);
         self.log.note_applied(applied.index);
         Ok(())
     }

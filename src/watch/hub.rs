@@ -63,15 +63,15 @@ impl Hub {
         &self.shards[self.hasher.hash_one(topic) as usize % SHARDS]
     }
 
-    /// Fills the ring after a restart: events in order of revision, complete from `floor` on.
-    pub fn restore(&self, floor: u64, history: Vec<Event>) {
+    /// Fills the ring after a restart: events in order of revision, complete from `floor` to `revision`. That of the
+    /// state may be above the last event's: not every change is one.
+    pub fn restore(&self, floor: u64, revision: u64, history: Vec<Event>) {
         let mut ring = locked(&self.ring);
         *ring = Ring::after_floor(floor);
         for events in history.chunk_by(|a, b| a.revision == b.revision) {
             ring.push(events.to_vec());
         }
-        let last = history.last().map_or(0, |e| e.revision);
-        self.complete.fetch_max(floor.max(last), Ordering::Release);
+        self.complete.fetch_max(revision, Ordering::Release);
     }
 
     /// A batch was applied and its state published. Called in order, from one thread.
