@@ -82,6 +82,34 @@ impl Subject {
     }
 }
 
+/// A part of the history aims at this size.
+const PART_BYTES: usize = 1024 * 1024;
+
+/// Splits events into parts that are kept and dropped as wholes, between revisions only. Bounds on what is kept are
+/// several times as large, so a burst of changes cannot drop itself.
+pub fn parts(events: Vec<Event>) -> Vec<Vec<Event>> {
+    if events.is_empty() {
+        return Vec::new();
+    }
+    if events.iter().map(Event::weight).sum::<usize>() <= PART_BYTES {
+        return vec![events];
+    }
+    let mut parts = Vec::new();
+    let mut part: Vec<Event> = Vec::new();
+    let mut bytes = 0;
+    for event in events {
+        let next = part.last().is_some_and(|last| last.revision != event.revision);
+        if next && bytes + event.weight() > PART_BYTES {
+            parts.push(std::mem::take(&mut part));
+            bytes = 0;
+        }
+        bytes += event.weight();
+        part.push(event);
+    }
+    parts.push(part);
+    parts
+}
+
 const INSTANCE: u8 = 1;
 const KV: u8 = 2;
 

@@ -55,8 +55,10 @@ pub fn of_changes(state: &State, changes: &[Change]) -> Vec<RowOp> {
     }
     out.index_rows(state);
     let events: Vec<Event> = changes.iter().filter_map(Event::of).collect();
-    if let Some(first) = events.first() {
-        out.put(HISTORY, first.revision.to_be_bytes().to_vec(), Some(history::encode(&events)));
+    for part in history::parts(events) {
+        if let Some(first) = part.first() {
+            out.put(HISTORY, first.revision.to_be_bytes().to_vec(), Some(history::encode(&part)));
+        }
     }
     out.put(META, Vec::new(), Some(encode_meta(&state.meta)));
     out.ops

@@ -16,7 +16,8 @@ use tokio::sync::oneshot;
 /// How old the checkpoint may get.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The history of changes that is kept so that watchers can resume after a restart, in rows and bytes: what the watch hub
-/// keeps in memory at most. A row holds the events of one checkpoint.
+/// keeps in memory at most. A row holds the events of one checkpoint, or a
+/// part of them.
 const HISTORY_ROWS: u64 = 65_536;
 const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 /// Rows of history that one checkpoint removes at most.

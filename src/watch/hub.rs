@@ -232,6 +232,22 @@ mod tests {
     }
 
     #[test]
+    fn a_batch_larger_than_all_that_is_kept_keeps_its_end() {
+        let hub = Hub::new();
+        let mut state = State::new();
+        let mut changes = Vec::new();
+        for revision in 1..=60 {
+            let put = Put { key: "k".into(), value: vec![revision as u8; 500 * 1024].into(), ..Put::default() };
+            let record = Record { time_ms: revision, request_id: None, command: Command::Put(put) };
+            changes.extend(machine::apply(&mut state, revision, 1, &record).changes);
+        }
+        hub.publish(&changes);
+        let floor = hub.events_since(0, |_| true).unwrap_err();
+        assert!((1..60).contains(&floor), "{floor}");
+        assert_eq!(hub.events_since(floor, |_| true).unwrap().len() as u64, 60 - floor);
+    }
+
+    #[test]
     fn events_are_complete_or_refused() {
         let hub = Hub::new();
         let mut state = State::new();

@@ -1,13 +1,14 @@
 //! Recent events in memory, bounded in number and bytes.
 
 use crate::machine::Event;
+use crate::machine::history::parts;
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 const EVENTS_MAX: usize = 65_536;
 const BYTES_MAX: usize = 16 * 1024 * 1024;
 
-/// Events of one batch, shared with those who read them.
+/// Events of one batch or of a part of it, shared with those who read them.
 pub(super) struct Chunk {
     pub(super) last_revision: u64,
     pub(super) events: Vec<Event>,
@@ -29,7 +30,12 @@ impl Ring {
         Ring { floor, ..Ring::default() }
     }
 
+    /// Adds the events of a batch. A large one is split, so that it drops older ones and not itself.
     pub(super) fn push(&mut self, events: Vec<Event>) {
+        parts(events).into_iter().for_each(|part| self.push_part(part));
+    }
+
+    fn push_part(&mut self, events: Vec<Event>) {
         let Some(last_revision) = events.last().map(|e| e.revision) else { return };
         let weight = events.iter().map(Event::weight).sum();
         self.events += events.len();

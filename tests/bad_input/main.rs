@@ -6,6 +6,7 @@ mod common;
 mod dns_packets;
 mod grpc_fields;
 mod grpc_frames;
+mod grpc_keys;
 mod http_requests;
 mod ports;
 
