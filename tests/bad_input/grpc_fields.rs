@@ -56,6 +56,7 @@ fn with_key(change: impl FnOnce(&mut InstanceKey)) -> RegisterInstancesRequest {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn registrations() {
     let server = &Server::dev();
     let register = RegisterInstancesRequest::default;

@@ -13,6 +13,7 @@ use lictor::proto::v1::*;
 use prost_types::Duration;
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn keys() {
     let server = &Server::dev();
     let put = |key: &[u8]| PutRequest { key: key.to_vec().into(), ..Default::default() };

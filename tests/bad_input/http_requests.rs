@@ -64,6 +64,7 @@ fn targets_and_parameters() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
 fn bodies() {
     let server = Server::dev();
     let large = vec![b'x'; 512 * 1024 + 1];

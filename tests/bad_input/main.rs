@@ -23,7 +23,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    runtime.expect("runtime").block_on(async { tokio::time::timeout(PATIENCE, test).await.expect("an end in time") })
+    runtime
+        .expect("runtime")
+        .block_on(async { tokio::time::timeout(5 * PATIENCE, test).await.expect("an end in time") })
 }
 
 /// A new gRPC connection is served.
