@@ -11,8 +11,7 @@ mod convert;
 mod outcome;
 
 use crate::model::{
-    Behavior, Check, Instance, InstanceKey, Lifecycle, LockKind, NodeRecord, Override, RequestId, ServiceKey,
-    SessionId, Text,
+    Behavior, Check, Instance, InstanceKey, Lifecycle, LockKind, NodeRecord, Override, RequestId, SessionId, Text,
 };
 use bytes::Bytes;
 use std::fmt;
@@ -381,9 +380,4 @@ impl fmt::Display for Record {
             None => Ok(()),
         }
     }
-}
-
-/// A service of the default namespace on a node, as Consul names it.
-pub fn catalog_key(service: &str, node: &str, id: &str) -> InstanceKey {
-    InstanceKey { service: ServiceKey::of(service), node: node.into(), id: id.into() }
 }

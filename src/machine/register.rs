@@ -10,10 +10,14 @@ impl Writer<'_> {
         if let Some(session) = &command.session {
             self.require_session(session)?;
         }
-        for instance in &command.instances {
-            self.may_register(instance, command.session)?;
-        }
-        let stored = command.instances.iter().map(|i| self.upsert(i.clone(), command.session)).collect();
+        // One by one, because an instance may collide with one before it in the same command.
+        let stored = self.atomically(|w| {
+            let upsert = |instance: &Instance| {
+                w.may_register(instance, command.session)?;
+                Ok(w.upsert(instance.clone(), command.session))
+            };
+            command.instances.iter().map(upsert).collect::<Result<_, Rejection>>()
+        })?;
         Ok(Outcome::Registered(stored))
     }
 

@@ -167,11 +167,6 @@ impl State {
         self.kv.from(prefix).take_while(move |e| e.key.starts_with(prefix))
     }
 
-    /// How many keys there are.
-    pub fn kv_count(&self) -> usize {
-        self.kv.len()
-    }
-
     /// Consul's index of one key: its revision; of an absent one the table's.
     pub fn kv_key_revision(&self, key: &[u8]) -> u64 {
         let dead = || self.tombstones.get(key).map(|t| t.revision);

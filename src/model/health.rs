@@ -81,8 +81,9 @@ pub struct Check {
 impl Check {
     /// Whether both say the same, whenever they said it.
     pub fn same_content(&self, other: &Check) -> bool {
-        let key = |c: &Check| (c.health, c.id.clone(), c.kind.clone());
-        key(self) == key(other)
+        self.health == other.health
+            && self.id == other.id
+            && self.kind == other.kind
             && self.name == other.name
             && self.notes == other.notes
             && self.output == other.output

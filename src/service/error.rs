@@ -50,19 +50,4 @@ impl Error {
     pub fn invalid(field: &'static str, reason: impl Into<std::borrow::Cow<'static, str>>) -> Error {
         Error::Invalid(Invalid::new(field, reason))
     }
-
-    /// Whether the same request may succeed later, or elsewhere.
-    pub fn is_retryable(&self) -> bool {
-        match self {
-            Error::NoLeader | Error::OutcomeUnknown | Error::TooStale(_) | Error::Draining | Error::Overloaded(_) => {
-                true
-            }
-            Error::Invalid(_)
-            | Error::Rejected(_)
-            | Error::SecretMismatch(_)
-            | Error::Compacted { .. }
-            | Error::SlowConsumer
-            | Error::Internal(_) => false,
-        }
-    }
 }

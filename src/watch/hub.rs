@@ -3,7 +3,6 @@
 use super::ring::Ring;
 use super::topic::Topic;
 use crate::machine::{Change, Event, State};
-use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -184,13 +183,6 @@ impl Drop for Subscription {
     fn drop(&mut self) {
         self.receiver = None;
         self.hub.leave(&self.topic);
-    }
-}
-
-/// A prefix topic for these bytes.
-impl From<&[u8]> for Topic {
-    fn from(prefix: &[u8]) -> Topic {
-        Topic::Prefix(Bytes::copy_from_slice(prefix))
     }
 }
 

@@ -1,8 +1,9 @@
 //! What can be waited for.
 
 use crate::machine::{Change, What};
-use crate::model::{LockKind, ServiceKey, SessionId, Text, fold};
+use crate::model::{Check, Instance, LockKind, ServiceKey, SessionId, Text, fold};
 use bytes::Bytes;
+use std::sync::Arc;
 
 /// A part of the state that somebody waits for. Names are folded by [`Topic::service`] and [`Topic::node`].
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -50,9 +51,6 @@ impl Topic {
                 if !same {
                     touch(Topic::Services);
                 }
-                let checks = |i: &Option<std::sync::Arc<crate::model::Instance>>| {
-                    i.as_ref().map(|i| i.checks.clone()).unwrap_or_default()
-                };
                 if checks(before) != checks(after) {
                     touch(Topic::Checks);
                 }
@@ -86,4 +84,8 @@ impl Topic {
             What::TombstoneDropped(_) | What::Request(_) | What::RequestDropped(_) => {}
         }
     }
+}
+
+fn checks(instance: &Option<Arc<Instance>>) -> &[Check] {
+    instance.as_ref().map_or(&[], |i| &i.checks)
 }

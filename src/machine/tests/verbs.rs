@@ -83,6 +83,9 @@ fn one_id_on_a_node_is_one_service() {
     server.ok(register(None, vec![instance("web", "n1", "a")]));
     let taken = server.err(register(None, vec![instance("db", "n1", "A")]));
     assert!(matches!(taken, Rejection::InstanceIdTaken { .. }));
+    let both = server.err(register(None, vec![instance("web", "n2", "a"), instance("db", "n2", "a")]));
+    assert!(matches!(both, Rejection::InstanceIdTaken { .. }), "not even within one command");
+    assert!(server.state.node("n2").is_none(), "all or nothing");
     server.ok(register(None, vec![instance("db", "", "a"), instance("web", "", "a")]));
     // Consul's registration replaces the service instead.
     server.ok(catalog("n1", Some(instance("db", "n1", "a")), vec![]));
