@@ -4,7 +4,7 @@ use super::options::Options;
 use super::responder::Responder;
 use super::reverse::ReverseTree;
 use super::tcp::{self, Shared};
-use super::udp::{StateSource, Worker};
+use super::udp::{self, StateSource, Worker};
 use super::zone::{Identity, Zone};
 use crate::machine::State;
 use crate::service::Core;
@@ -161,6 +161,7 @@ fn udp_socket(address: SocketAddr, shared_port: bool) -> io::Result<UdpSocket> {
     }
     // A wish: smaller buffers only lose more in a burst.
     let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER_BYTES);
+    udp::prepare(&socket, address)?;
     socket.bind(&address.into())?;
     Ok(socket.into())
 }

@@ -6,7 +6,7 @@
 use super::{Datagrams, QUERY_BYTES_MAX, Reply};
 use std::io;
 use std::mem::{size_of, size_of_val, zeroed};
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::null_mut;
 
@@ -28,12 +28,13 @@ pub(super) struct Batch {
 }
 
 impl Datagrams for Batch {
+    /// What comes in before the option is set could not be answered from the address that it was sent to.
+    fn prepare(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
+        if address.ip().is_unspecified() { ask_for_destination(socket.as_raw_fd(), address.is_ipv4()) } else { Ok(()) }
+    }
+
     fn new(socket: &UdpSocket) -> io::Result<Batch> {
-        let address = socket.local_addr()?;
-        let wants_control = address.ip().is_unspecified();
-        if wants_control {
-            ask_for_destination(socket.as_raw_fd(), address.is_ipv4())?;
-        }
+        let wants_control = socket.local_addr()?.ip().is_unspecified();
         Ok(Batch {
             buffers: Box::new([[0; QUERY_BYTES_MAX]; BATCH]),
             // SAFETY: sockaddr_storage is plain old data, for which all zeros are a value.

@@ -8,7 +8,7 @@ mod plain;
 use super::responder::{Responder, Transport};
 use crate::machine::State;
 use std::io;
-use std::net::UdpSocket;
+use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -37,6 +37,10 @@ type Reply = (usize, Range<usize>);
 
 /// Receives messages and sends replies, several at a time where the system can.
 trait Datagrams {
+    /// What a socket needs before it is bound to this address.
+    fn prepare(_socket: &socket2::Socket, _address: SocketAddr) -> io::Result<()> {
+        Ok(())
+    }
     /// Buffers for this socket.
     fn new(socket: &UdpSocket) -> io::Result<Self>
     where
@@ -47,6 +51,11 @@ trait Datagrams {
     fn message(&self, at: usize) -> &[u8];
     /// Sends replies to their senders. One that cannot be sent is dropped, as the network may do with any.
     fn send(&mut self, socket: &UdpSocket, replies: &[Reply], bytes: &[u8]);
+}
+
+/// Sets what must be set before the socket is bound to this address.
+pub(super) fn prepare(socket: &socket2::Socket, address: SocketAddr) -> io::Result<()> {
+    Batch::prepare(socket, address)
 }
 
 /// A thread that answers the queries of one socket.
