@@ -1,6 +1,7 @@
 //! Lictor: service discovery in one binary.
 
 pub mod agent;
+pub mod archive;
 pub mod cli;
 pub mod clock;
 pub mod command;

@@ -40,6 +40,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let core = Core::new(raft.clone(), hub, clock, facts);
     agent::register_self(&core).await.context("cannot register this node in the catalog")?;
 
+    core.init_autopilot().await.context("cannot store the autopilot configuration")?;
+
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));

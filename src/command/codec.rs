@@ -7,7 +7,7 @@
 //! the business of the edges.
 
 use super::{Record, Reply, convert};
-use crate::model::{Check, Instance, KvEntry, Lock, NodeRecord, Session, Tombstone};
+use crate::model::{Autopilot, Check, Instance, KvEntry, Lock, NodeRecord, PreparedQuery, Session, Tombstone};
 use crate::proto::internal as pb;
 use prost::Message;
 use thiserror::Error;
@@ -122,6 +122,8 @@ rows! {
     encode_tombstone decode_tombstone Tombstone;
     encode_session decode_session Session;
     encode_lock decode_lock Lock;
+    encode_query decode_query PreparedQuery;
+    encode_autopilot decode_autopilot Autopilot;
 }
 
 #[cfg(test)]

@@ -6,8 +6,10 @@
 
 #[cfg(test)]
 pub(crate) mod arbitrary;
+mod batch;
 pub mod codec;
 mod convert;
+mod operator;
 mod outcome;
 
 use crate::model::{
@@ -16,7 +18,9 @@ use crate::model::{
 use bytes::Bytes;
 use std::fmt;
 
+pub use batch::{Batch, BatchFailure, BatchOp, BatchResult, CatalogVerb, CheckOp, KvOp, KvVerb, NodeOp, ServiceOp};
 pub use codec::CodecError;
+pub use operator::{DeleteQuery, Restore, SetAutopilot, SetQuery};
 pub use outcome::{Outcome, Rejection, Reply};
 
 /// One entry of the log.
@@ -65,6 +69,16 @@ pub enum Command {
     Proclaim(Proclaim),
     /// Remove what has run out of time; checked again while applying.
     Expire(Expire),
+    /// Consul's transaction.
+    Batch(Batch),
+    /// Create or replace a prepared query.
+    SetQuery(Box<SetQuery>),
+    /// Delete a prepared query.
+    DeleteQuery(DeleteQuery),
+    /// Replace the autopilot configuration.
+    SetAutopilot(SetAutopilot),
+    /// A part of a snapshot; with the last one the state becomes what the snapshot holds.
+    Restore(Restore),
 }
 
 /// See [`Command::Register`].
@@ -368,6 +382,11 @@ impl Command {
             Command::ReleaseLock(_) => "release_lock",
             Command::Proclaim(_) => "proclaim",
             Command::Expire(_) => "expire",
+            Command::Batch(_) => "batch",
+            Command::SetQuery(_) => "set_query",
+            Command::DeleteQuery(_) => "delete_query",
+            Command::SetAutopilot(_) => "set_autopilot",
+            Command::Restore(_) => "restore",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! What applying a command gives back. Both sides are replicated facts: every server computes the same, and a retry
 //! with the same request id gets the same.
 
+use super::{BatchFailure, BatchResult};
 use crate::model::{Instance, KvEntry, Override, Session, SessionId};
 use std::sync::Arc;
 use thiserror::Error;
@@ -60,6 +61,17 @@ pub enum Outcome {
     LockChanged,
     /// How many objects ran out of time.
     Expired(u32),
+    /// Consul's transaction was done; if `failures` are there, none of it.
+    Batch {
+        /// Of the operations that have one, in order.
+        results: Vec<BatchResult>,
+        /// All operations that failed.
+        failures: Vec<BatchFailure>,
+    },
+    /// A prepared query is stored or deleted, or a part of a snapshot is taken.
+    Stored,
+    /// Whether the autopilot configuration was replaced: false if it was not the expected one.
+    AutopilotSet(bool),
 }
 
 /// The command was refused; nothing changed.
@@ -119,6 +131,9 @@ pub enum Rejection {
     /// A check names a service that its node does not have.
     #[error("failed inserting check: Missing service registration on node {0:?}")]
     MissingService(String),
+    /// What is asked for contradicts the state; in Consul's words.
+    #[error("{0}")]
+    Refused(String),
     /// An operation inside a transaction was refused.
     #[error("operation {index}: {cause}")]
     TxnOp {

@@ -103,6 +103,8 @@ pub(super) enum Dependency {
     Node(Text, u64),
     /// The addresses of all nodes and instances: their last changes.
     Addresses(u64, u64),
+    /// All prepared queries.
+    Queries(u64),
 }
 
 impl Dependency {
@@ -117,11 +119,17 @@ impl Dependency {
         Dependency::Node(name.into(), node_revision(state, name))
     }
 
+    /// On which prepared queries there are.
+    pub(super) fn queries(state: &State) -> Dependency {
+        Dependency::Queries(state.meta().queries_revision)
+    }
+
     /// Whether nothing has changed.
     pub(super) fn holds(&self, state: &State) -> bool {
         match self {
             Dependency::Service(key, revision) => state.service_revision(key) == *revision,
             Dependency::Node(name, revision) => node_revision(state, name) == *revision,
+            Dependency::Queries(revision) => state.meta().queries_revision == *revision,
             Dependency::Addresses(services, nodes) => {
                 (state.meta().services_revision, state.meta().nodes_revision) == (*services, *nodes)
             }

@@ -20,6 +20,8 @@ pub(super) enum Scope {
     Nodes,
     /// A node and what runs on it.
     Node(Text),
+    /// All prepared queries.
+    Queries,
     /// A key.
     Key(Bytes),
     /// The keys with a prefix.
@@ -49,6 +51,7 @@ impl Scope {
             Scope::ServicesOfNodes => meta.services_revision.max(meta.nodes_revision),
             Scope::Nodes => meta.nodes_revision,
             Scope::Node(name) => state.node(name).map_or(meta.nodes_revision, |node| node.revision),
+            Scope::Queries => meta.queries_revision,
             Scope::Key(key) => state.kv_key_revision(key),
             Scope::Prefix(prefix) => state.kv_prefix_revision(prefix),
         };
@@ -63,6 +66,7 @@ impl Scope {
             // Whatever changes on a node touches a service or the node.
             Scope::ServicesOfNodes | Scope::Nodes => Topic::Nodes,
             Scope::Node(name) => Topic::node(name),
+            Scope::Queries => Topic::Queries,
             Scope::Key(key) => Topic::Key(key.clone()),
             Scope::Prefix(prefix) => Topic::Prefix(prefix.clone()),
         }

@@ -22,7 +22,7 @@ impl Writer<'_> {
     }
 
     /// A node name belongs to the first node id that took it.
-    fn may_use_node(&self, node: &NodeRecord) -> Result<(), Rejection> {
+    pub(super) fn may_use_node(&self, node: &NodeRecord) -> Result<(), Rejection> {
         let Some(found) = self.state.node(&node.name) else { return Ok(()) };
         match (node.id, found.record.id) {
             (Some(wanted), Some(owner)) if wanted != owner => Err(Rejection::NodeConflict(format!(
@@ -45,7 +45,7 @@ impl Writer<'_> {
         }
     }
 
-    fn upsert_node(&mut self, command: &CatalogRegister) {
+    pub(super) fn upsert_node(&mut self, command: &CatalogRegister) {
         let revision = self.revision();
         let mut wanted = command.node.clone();
         (wanted.create_revision, wanted.modify_revision) = (revision, revision);
@@ -72,7 +72,7 @@ impl Writer<'_> {
     }
 
     /// On a node an id names one instance: a new service name under it replaces the old one.
-    fn upsert_on_node(&mut self, mut service: Instance, node: &str) {
+    pub(super) fn upsert_on_node(&mut self, mut service: Instance, node: &str) {
         // One spelling of the node's name everywhere: the node's own.
         service.node = self.state.node(node).map_or_else(|| node.into(), |n| n.record.name.clone());
         let key = service.key();
@@ -88,13 +88,13 @@ impl Writer<'_> {
     }
 
     /// The instance with this id on this node.
-    fn key_on_node(&self, node: &str, id: &str) -> Option<InstanceKey> {
+    pub(super) fn key_on_node(&self, node: &str, id: &str) -> Option<InstanceKey> {
         let found = self.state.node(node)?;
         let service = found.services.get(&fold(id))?;
         Some(InstanceKey { service: (**service).clone(), node: found.record.name.clone(), id: id.into() })
     }
 
-    fn upsert_check(&mut self, node: &str, new: &CatalogCheck) -> Result<(), Rejection> {
+    pub(super) fn upsert_check(&mut self, node: &str, new: &CatalogCheck) -> Result<(), Rejection> {
         let (node_checks, instance) = self.checks_of(node, &new.service_id)?;
         let Some(checks) = self.merge_checks(&node_checks, std::slice::from_ref(&new.check))? else { return Ok(()) };
         self.store_checks(node, instance, checks);
@@ -139,7 +139,7 @@ impl Writer<'_> {
     }
 
     /// Check ids are unique per node in Consul, so the check may be the node's or any of its services'.
-    fn remove_check(&mut self, node: &str, id: &str) {
+    pub(super) fn remove_check(&mut self, node: &str, id: &str) {
         let Some(found) = self.state.node(node).cloned() else { return };
         let without = |checks: &[Check]| -> Option<Box<[Check]>> {
             let kept: Vec<Check> = checks.iter().filter(|c| !c.id.eq_ignore_ascii_case(id)).cloned().collect();

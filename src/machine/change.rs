@@ -1,8 +1,10 @@
 //! What an applied record changed: the only source of watch events, blocking queries and checkpoint rows.
 
 use super::Request;
-use crate::model::{Instance, KvEntry, Lock, NodeRecord, RequestId, Session, Tombstone};
+use crate::model::{Autopilot, Instance, KvEntry, Lock, NodeRecord, PreparedQuery, RequestId, Session, Tombstone};
+use bytes::Bytes;
 use std::sync::Arc;
+use uuid::Uuid;
 
 /// One change and the revision it belongs to. All changes of one revision become visible together.
 #[derive(Clone, Debug)]
@@ -31,6 +33,12 @@ pub enum What {
     Session { before: Option<Arc<Session>>, after: Option<Arc<Session>> },
     /// A lock.
     Lock { before: Option<Arc<Lock>>, after: Option<Arc<Lock>> },
+    /// A prepared query.
+    Query { before: Option<Arc<PreparedQuery>>, after: Option<Arc<PreparedQuery>> },
+    /// The autopilot configuration as it is now.
+    Autopilot(Arc<Autopilot>),
+    /// A part of a snapshot waits for the others, or no longer does.
+    Gathered { part: u32, rows: Option<(Uuid, Bytes)> },
     /// The result of a write is remembered.
     Request(Arc<Request>),
     /// It is no longer remembered.

@@ -51,6 +51,9 @@ impl Event {
             | What::TombstoneDropped(_)
             | What::Session { .. }
             | What::Lock { .. }
+            | What::Query { .. }
+            | What::Autopilot(_)
+            | What::Gathered { .. }
             | What::Request(_)
             | What::RequestDropped(_) => return None,
         };

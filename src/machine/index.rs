@@ -66,7 +66,7 @@ impl State {
     }
 
     /// Changes what a live session holds; an ended one holds nothing.
-    fn hold(&mut self, session: SessionId, f: impl FnOnce(&mut Holdings)) {
+    pub(super) fn hold(&mut self, session: SessionId, f: impl FnOnce(&mut Holdings)) {
         if self.sessions.get(&session).is_none() {
             return;
         }

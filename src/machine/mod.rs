@@ -6,6 +6,8 @@
 //! command family holds the verbs; [`writer`] has the few ways in which the state may change, so that every index and
 //! every change list is kept in one place.
 
+mod autopilot;
+mod batch;
 pub mod catalog;
 mod catalog_register;
 mod change;
@@ -14,9 +16,11 @@ pub mod history;
 mod index;
 mod kv;
 mod lock;
+mod query;
 mod register;
 mod report;
 mod request;
+mod restore;
 pub mod rows;
 mod session;
 mod state;
@@ -30,6 +34,7 @@ mod tests;
 pub use catalog::{Node, Service};
 pub use change::{Change, What};
 pub use history::{Event, Subject};
+pub use query::QueryMiss;
 pub use request::Request;
 pub use state::{Meta, State};
 pub use table::Table;
@@ -83,6 +88,11 @@ impl Writer<'_> {
             Command::ReleaseLock(c) => self.release_lock(c),
             Command::Proclaim(c) => self.proclaim(c),
             Command::Expire(c) => self.expire(c, term),
+            Command::Batch(c) => self.batch(c),
+            Command::SetQuery(c) => self.set_query(c),
+            Command::DeleteQuery(c) => self.delete_query(c),
+            Command::SetAutopilot(c) => self.set_autopilot(c),
+            Command::Restore(c) => self.restore(c),
         }
     }
 }

@@ -6,8 +6,9 @@ use super::history::{self, Event};
 use super::request::Request;
 use super::state::{Meta, State};
 use crate::command::codec::{
-    decode_instance, decode_kv, decode_lock, decode_node, decode_reply, decode_session, decode_tombstone,
-    encode_instance, encode_kv, encode_lock, encode_node, encode_reply, encode_session, encode_tombstone,
+    decode_autopilot, decode_instance, decode_kv, decode_lock, decode_node, decode_query, decode_reply, decode_session,
+    decode_tombstone, encode_autopilot, encode_instance, encode_kv, encode_lock, encode_node, encode_query,
+    encode_reply, encode_session, encode_tombstone,
 };
 use crate::model::{Instance, Lock, LockKind, ServiceKey, fold};
 use std::collections::HashSet;
@@ -35,6 +36,12 @@ pub const LOCKS: u8 = 8;
 pub const REQUESTS: u8 = 9;
 /// Recent events by first revision; the store trims the oldest.
 pub const HISTORY: u8 = 10;
+/// Prepared queries by id.
+pub const QUERIES: u8 = 20;
+/// The autopilot configuration, one row.
+pub const AUTOPILOT: u8 = 21;
+/// Parts of a snapshot that is being restored, by number.
+pub const RESTORE: u8 = 22;
 
 /// A row to write or to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,6 +113,15 @@ impl Rows {
             What::Lock { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
                 self.put(LOCKS, lock_key(any), after.as_ref().map(|l| encode_lock(l)));
+            }
+            What::Query { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                self.put(QUERIES, any.id.as_bytes().to_vec(), after.as_ref().map(|q| encode_query(q)));
+            }
+            What::Autopilot(autopilot) => self.put(AUTOPILOT, Vec::new(), Some(encode_autopilot(autopilot))),
+            What::Gathered { part, rows } => {
+                let value = rows.as_ref().map(|(id, rows)| [id.as_bytes(), &rows[..]].concat());
+                self.put(RESTORE, part.to_be_bytes().to_vec(), value);
             }
             What::Request(request) => {
                 self.put(REQUESTS, request.id.as_bytes().to_vec(), Some(encode_request(request)));
@@ -186,7 +202,7 @@ fn encode_meta(meta: &Meta) -> Vec<u8> {
     meta_numbers(meta).iter().flat_map(|n| n.to_be_bytes()).collect()
 }
 
-fn meta_numbers(m: &Meta) -> [u64; 8] {
+fn meta_numbers(m: &Meta) -> [u64; 9] {
     [
         m.revision,
         m.time_ms,
@@ -196,6 +212,7 @@ fn meta_numbers(m: &Meta) -> [u64; 8] {
         m.vanished_revision,
         m.kv_revision,
         m.sessions_revision,
+        m.queries_revision,
     ]
 }
 
@@ -205,5 +222,7 @@ fn encode_request(r: &Request) -> Vec<u8> {
     value
 }
 
+mod frame;
 mod load;
+pub use frame::{FrameError, check, export, read, write};
 pub use load::{LoadError, Loaded, Loader};

@@ -28,7 +28,8 @@ impl Writer<'_> {
         Ok(Outcome::SessionClosed(self.end_session(&command.id)))
     }
 
-    /// Ends a session: its instances go, its keys go or are unlocked, its locks pass on. Returns how many of these.
+    /// Ends a session: its instances go, its keys go or are unlocked, its locks pass on,
+    /// its prepared queries go. Returns how many of these.
     pub(super) fn end_session(&mut self, id: &SessionId) -> u32 {
         let Some((session, held)) = self.take_session(id) else { return 0 };
         for key in &held.instances {
@@ -51,6 +52,9 @@ impl Writer<'_> {
         for (kind, name) in &held.locks {
             self.leave_lock(*kind, name, id);
         }
-        (held.instances.len() + held.keys.len() + held.locks.len()) as u32
+        for query in &held.queries {
+            self.remove_query(query);
+        }
+        (held.instances.len() + held.keys.len() + held.locks.len() + held.queries.len()) as u32
     }
 }

@@ -3,9 +3,11 @@
 
 use super::catalog::{Node, Service, Slot};
 use super::request::Request;
+use super::restore::Gathered;
 use super::table::{Keyed, Table};
 use crate::model::{
-    Health, Instance, InstanceKey, KvEntry, Lock, LockKind, ServiceKey, Session, SessionId, Text, Tombstone,
+    Autopilot, Health, Instance, InstanceKey, KvEntry, Lock, LockKind, PreparedQuery, QueryId, ServiceKey, Session,
+    SessionId, Text, Tombstone,
 };
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
@@ -32,6 +34,8 @@ pub struct Meta {
     pub kv_revision: u64,
     /// Last change of any session.
     pub sessions_revision: u64,
+    /// Last change of any prepared query.
+    pub queries_revision: u64,
 }
 
 /// Everything that is replicated.
@@ -54,6 +58,12 @@ pub struct State {
     pub(super) expiring_keys: OrdSet<(u64, Bytes)>,
     /// Instances whose override ends, by that time.
     pub(super) expiring_overrides: OrdSet<(u64, InstanceKey)>,
+    pub(super) queries: Table<PreparedQuery>,
+    /// Folded names, apart for templates (true) and others.
+    pub(super) query_names: OrdMap<(bool, Text), QueryId>,
+    pub(super) autopilot: Option<Arc<Autopilot>>,
+    /// The parts so far of a snapshot that is being restored.
+    pub(super) gathered: Gathered,
 }
 
 /// What goes when a session goes.
@@ -62,6 +72,7 @@ pub(super) struct Holdings {
     pub(super) instances: OrdSet<InstanceKey>,
     pub(super) keys: OrdSet<Bytes>,
     pub(super) locks: OrdSet<(LockKind, Text)>,
+    pub(super) queries: OrdSet<QueryId>,
 }
 
 impl State {

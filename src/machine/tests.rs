@@ -2,6 +2,7 @@
 //! retries have no second effect. And the verbs one by one, where a sentence of the API says how they behave.
 
 mod properties;
+mod restore;
 mod verbs;
 
 use super::*;

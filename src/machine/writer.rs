@@ -39,7 +39,7 @@ impl<'a> Writer<'a> {
         self.changes
     }
 
-    fn changed(&mut self, what: What) {
+    pub(super) fn changed(&mut self, what: What) {
         self.changes.push(Change { revision: self.state.meta.revision, what });
     }
 

@@ -1,6 +1,8 @@
 //! The domain: nodes, services, instances, checks, keys, sessions and locks as plain values, and the limits and names
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
+pub mod autopilot;
+pub mod duration;
 pub mod filter;
 pub mod health;
 pub mod instance;
@@ -8,13 +10,16 @@ pub mod kv;
 pub mod limits;
 pub mod names;
 pub mod node;
+pub mod query;
 pub mod session;
 
+pub use autopilot::Autopilot;
 pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
 pub use kv::{KvEntry, Tombstone};
 pub use names::Invalid;
 pub use node::NodeId;
+pub use query::{PreparedQuery, QueryId, QueryTemplate, ServiceQuery};
 pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, RequestId, Session, SessionId};
 
 /// A short string: up to 24 bytes live without an allocation.

@@ -10,7 +10,7 @@ use crate::watch::Hub;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
 /// Facts about this server that do not change while it runs.
@@ -89,6 +89,9 @@ pub(super) struct Inner {
     /// This server's gRPC endpoint, if it has one.
     pub(super) endpoint: Option<Arc<str>>,
     drain: watch::Sender<bool>,
+    /// Making and restoring snapshots costs memory: one at a time.
+    pub(super) snapshots: Semaphore,
+    started_ms: u64,
 }
 
 impl Core {
@@ -97,7 +100,17 @@ impl Core {
         let leases = Leases::new(clock.clone());
         let endpoint = std::net::SocketAddr::new(facts.advertise, facts.grpc_port).to_string();
         let endpoint = (facts.grpc_port != 0).then(|| endpoint.into());
-        let inner = Inner { raft, hub, clock, facts, leases, endpoint, drain: watch::Sender::new(false) };
+        let inner = Inner {
+            raft,
+            hub,
+            started_ms: clock.now_ms(),
+            clock,
+            facts,
+            leases,
+            endpoint,
+            drain: watch::Sender::new(false),
+            snapshots: Semaphore::new(1),
+        };
         Core { inner: Arc::new(inner) }
     }
 
@@ -114,6 +127,11 @@ impl Core {
     /// Where changes are waited for.
     pub fn hub(&self) -> &Arc<Hub> {
         &self.inner.hub
+    }
+
+    /// When this server started, milliseconds since the epoch.
+    pub fn started_ms(&self) -> u64 {
+        self.inner.started_ms
     }
 
     /// Replication's own view of the cluster.

@@ -6,23 +6,30 @@
 //!
 //! Missing: forwarding to the leader (this version runs a single server).
 
+mod batch;
 mod coordination;
 mod core;
 mod error;
 mod expire;
 mod kv;
 mod lease;
+mod operator;
+mod query;
 mod read;
 mod registry;
 mod session;
+mod snapshot;
 
 #[cfg(test)]
 mod tests;
 
 pub use self::core::{Core, Facts, Member, Written};
+pub use batch::BatchDone;
 pub use coordination::{LockAsk, LockDone};
 pub use error::Error;
 pub use kv::PutDone;
+pub use operator::{Peer, PeerName};
+pub use query::{near_first, query_instances};
 pub use read::{Consistency, ReadOptions, View};
 pub use session::{Proof, SessionSpec};
 

@@ -3,9 +3,10 @@
 use super::core::unexpected;
 use super::{AGENTLESS, Core, Error, Proof, Written};
 use crate::command::{
-    CatalogDeregister, CatalogRegister, Command, Deregister, Outcome, Record, Register, Report, SetOverride, Update,
+    CatalogDeregister, CatalogRegister, Command, Deregister, Outcome, Record, Register, Rejection, Report,
+    SetOverride, Update,
 };
-use crate::machine;
+use crate::machine::{self, State};
 use crate::model::{Instance, InstanceKey, Override, RequestId, ServiceKey};
 use std::sync::Arc;
 
@@ -20,20 +21,25 @@ impl Core {
     ) -> Result<Written<Vec<Arc<Instance>>>, Error> {
         let session = session.as_ref().map(|proof| self.prove(proof)).transpose()?.map(|s| s.id);
         let command = Command::Register(Register { session, instances });
-        let written = if validate_only { self.rehearse(command)? } else { self.propose(request_id, command).await? };
+        let written = if validate_only { self.rehearse_now(command)? } else { self.propose(request_id, command).await? };
         match written.value {
             Outcome::Registered(stored) => Ok(Written { revision: written.revision, value: stored }),
             other => Err(unexpected(&other)),
         }
     }
 
-    /// What the command would do now, without doing it.
-    fn rehearse(&self, command: Command) -> Result<Written<Outcome>, Error> {
-        let mut state = (*self.inner.raft.state()).clone();
-        let revision = state.revision();
-        let record = Record { time_ms: self.inner.clock.now_ms(), request_id: None, command };
-        let value = machine::apply(&mut state, revision + 1, 0, &record).reply?;
-        Ok(Written { revision, value })
+    fn rehearse_now(&self, command: Command) -> Result<Written<Outcome>, Error> {
+        let state = self.inner.raft.state();
+        let value = Core::rehearse(&state, self.inner.clock.now_ms(), command)?;
+        Ok(Written { revision: state.revision(), value })
+    }
+
+    /// What the command would do in this state, without doing it.
+    pub(super) fn rehearse(state: &State, time_ms: u64, command: Command) -> Result<Outcome, Rejection> {
+        let mut state = state.clone();
+        let record = Record { time_ms, request_id: None, command };
+        let revision = state.revision() + 1;
+        machine::apply(&mut state, revision, 0, &record).reply
     }
 
     /// Changes the masked fields of an instance.

@@ -24,6 +24,8 @@ pub enum Topic {
     Prefix(Bytes),
     /// Any session.
     Sessions,
+    /// Any prepared query.
+    Queries,
     /// One session.
     Session(SessionId),
     /// A lock or election.
@@ -81,7 +83,12 @@ impl Topic {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
                 touch(Topic::Lock(any.kind, any.name.clone()));
             }
-            What::TombstoneDropped(_) | What::Request(_) | What::RequestDropped(_) => {}
+            What::Query { .. } => touch(Topic::Queries),
+            What::TombstoneDropped(_)
+            | What::Autopilot(_)
+            | What::Gathered { .. }
+            | What::Request(_)
+            | What::RequestDropped(_) => {}
         }
     }
 }

@@ -12,6 +12,7 @@ use source::{Source, tree};
 
 /// What each module of `src` may name, beside itself. A module that is not listed may not exist.
 pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("archive", &[]),
     ("clock", &[]),
     ("proto", &[]),
     ("model", &[]),
@@ -20,7 +21,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["machine", "command", "model", "proto"]),
     ("watch", &["machine", "command", "model"]),
     ("raft", &["store", "watch", "machine", "command", "model", "proto", "clock"]),
-    ("service", &["raft", "watch", "machine", "command", "model", "clock"]),
+    ("service", &["archive", "raft", "watch", "machine", "command", "model", "clock"]),
     ("config", &["model", "clock"]),
     ("agent", &["service", "watch", "machine", "command", "model", "config", "clock"]),
     ("gossip", &["service", "model", "config", "clock"]),
@@ -31,7 +32,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dns", &["service", "agent", "watch", "machine", "model", "clock"]),
     ("ui", &["service", "agent", "model"]),
     ("node", EVERYTHING),
-    ("cli", &["config", "clock"]),
+    ("cli", &["archive", "config", "clock"]),
     ("main", &["cli"]),
     ("lib", EVERYTHING),
 ];

@@ -177,6 +177,7 @@ pub(crate) fn command() -> BoxedStrategy<Command> {
             proclaim().prop_map(Command::Proclaim),
             expire().prop_map(Command::Expire),
         ],
+        operator_command(),
     ]
     .boxed()
 }

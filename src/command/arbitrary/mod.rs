@@ -3,8 +3,10 @@
 
 mod commands;
 mod model;
+mod operator;
 mod reply;
 
 pub(crate) use commands::*;
 pub(crate) use model::*;
+pub(crate) use operator::*;
 pub(crate) use reply::*;

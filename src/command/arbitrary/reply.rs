@@ -25,6 +25,10 @@ fn plain_outcome() -> BoxedStrategy<Outcome> {
         kv().prop_map(Outcome::Got),
         session().prop_map(|s| Outcome::SessionCreated(Arc::new(s))),
         prop_oneof![any::<u32>().prop_map(Outcome::SessionClosed), any::<u32>().prop_map(Outcome::Expired)],
+        Just(Outcome::Stored),
+        any::<bool>().prop_map(Outcome::AutopilotSet),
+        (vec(batch_result(), 0..3), vec(batch_failure(), 0..3))
+            .prop_map(|(results, failures)| Outcome::Batch { results, failures }),
         lock.prop_map(|(token, queued, holder)| Outcome::Lock { token, queued, holder }),
     ]
     .boxed()
@@ -51,6 +55,7 @@ pub(crate) fn rejection() -> BoxedStrategy<Rejection> {
             string().prop_map(Rejection::QuotaExceeded),
             string().prop_map(Rejection::NodeConflict),
             string().prop_map(Rejection::MissingService),
+            string().prop_map(Rejection::Refused),
         ],
     ];
     plain

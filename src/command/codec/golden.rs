@@ -2,6 +2,8 @@
 //! are added when a variant is added; a line that exists is never changed. When this release must write other bytes
 //! for a value, they go to a new file, and the old one is still decoded.
 
+mod operator;
+
 use super::*;
 use crate::command::{
     AcquireLock, CatalogCheck, CatalogDeregister, CatalogRegister, CloseSession, Command, Compare, CreateSession,
@@ -355,6 +357,11 @@ fn every_variant_is_golden() {
         Command::ReleaseLock(_) => 13,
         Command::Proclaim(_) => 14,
         Command::Expire(_) => 15,
+        Command::Batch(_) => 30,
+        Command::SetQuery(_) => 31,
+        Command::DeleteQuery(_) => 32,
+        Command::SetAutopilot(_) => 33,
+        Command::Restore(_) => 34,
     };
     let outcome = |o: &Outcome| match o {
         Outcome::Registered(_) => 0,
@@ -372,6 +379,9 @@ fn every_variant_is_golden() {
         Outcome::Lock { .. } => 12,
         Outcome::LockChanged => 13,
         Outcome::Expired(_) => 14,
+        Outcome::Batch { .. } => 30,
+        Outcome::Stored => 31,
+        Outcome::AutopilotSet(_) => 32,
     };
     let rejection = |r: &Rejection| match r {
         Rejection::SessionExpired(_) => 0,
@@ -387,11 +397,13 @@ fn every_variant_is_golden() {
         Rejection::NodeConflict(_) => 10,
         Rejection::MissingService(_) => 11,
         Rejection::TxnOp { .. } => 12,
+        Rejection::Refused(_) => 30,
     };
-    let seen: BTreeSet<u32> = commands().iter().map(command).collect();
-    assert_eq!(seen.len(), 16);
-    let seen: BTreeSet<u32> = replies().iter().filter_map(|r| r.as_ref().ok()).map(outcome).collect();
-    assert_eq!(seen.len(), 15);
-    let seen: BTreeSet<u32> = replies().iter().filter_map(|r| r.as_ref().err()).map(rejection).collect();
-    assert_eq!(seen.len(), 13);
+    let seen: BTreeSet<u32> = commands().iter().chain(&operator::commands()).map(command).collect();
+    assert_eq!(seen.len(), 21);
+    let replies: Vec<Reply> = replies().into_iter().chain(operator::replies()).collect();
+    let seen: BTreeSet<u32> = replies.iter().filter_map(|r| r.as_ref().ok()).map(outcome).collect();
+    assert_eq!(seen.len(), 18);
+    let seen: BTreeSet<u32> = replies.iter().filter_map(|r| r.as_ref().err()).map(rejection).collect();
+    assert_eq!(seen.len(), 14);
 }

@@ -26,6 +26,8 @@ fn every_decoder_settles(bytes: &[u8]) {
     settles(bytes, decode_tombstone, encode_tombstone);
     settles(bytes, decode_session, encode_session);
     settles(bytes, decode_lock, encode_lock);
+    settles(bytes, decode_query, encode_query);
+    settles(bytes, decode_autopilot, encode_autopilot);
 }
 
 proptest! {
@@ -59,6 +61,12 @@ proptest! {
         prop_assert_eq!(decode_tombstone(&encode_tombstone(&tombstone))?, tombstone);
         prop_assert_eq!(decode_session(&encode_session(&session))?, session);
         prop_assert_eq!(decode_lock(&encode_lock(&lock))?, lock);
+    }
+
+    #[test]
+    fn operator_rows_round_trip(query in arbitrary::query(), autopilot in arbitrary::autopilot()) {
+        prop_assert_eq!(decode_query(&encode_query(&query))?, query);
+        prop_assert_eq!(decode_autopilot(&encode_autopilot(&autopilot))?, autopilot);
     }
 
     #[test]

@@ -46,6 +46,11 @@ impl From<&Command> for Wire {
             Command::ReleaseLock(c) => Wire::ReleaseLock(c.into()),
             Command::Proclaim(c) => Wire::Proclaim(c.into()),
             Command::Expire(c) => Wire::Expire(c.into()),
+            Command::Batch(c) => Wire::Batch(c.into()),
+            Command::SetQuery(c) => Wire::SetQuery((&**c).into()),
+            Command::DeleteQuery(c) => Wire::DeleteQuery(c.into()),
+            Command::SetAutopilot(c) => Wire::SetAutopilot(c.into()),
+            Command::Restore(c) => Wire::Restore(c.into()),
         }
     }
 }
@@ -71,6 +76,11 @@ impl TryFrom<Wire> for Command {
             Wire::ReleaseLock(c) => Command::ReleaseLock(c.try_into()?),
             Wire::Proclaim(c) => Command::Proclaim(c.try_into()?),
             Wire::Expire(c) => Command::Expire(c.try_into()?),
+            Wire::Batch(c) => Command::Batch(c.try_into()?),
+            Wire::SetQuery(c) => Command::SetQuery(Box::new(c.try_into()?)),
+            Wire::DeleteQuery(c) => Command::DeleteQuery(c.try_into()?),
+            Wire::SetAutopilot(c) => Command::SetAutopilot(c.try_into()?),
+            Wire::Restore(c) => Command::Restore(c.try_into()?),
         })
     }
 }

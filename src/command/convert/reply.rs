@@ -67,6 +67,11 @@ impl From<&Outcome> for pb::Outcome {
             }),
             Outcome::LockChanged => WireOutcome::LockChanged(pb::Nothing {}),
             Outcome::Expired(count) => WireOutcome::Expired(*count),
+            Outcome::Batch { results, failures } => {
+                WireOutcome::Batch(pb::BatchOutcome { results: each(results), failures: each(failures) })
+            }
+            Outcome::Stored => WireOutcome::Stored(pb::Nothing {}),
+            Outcome::AutopilotSet(done) => WireOutcome::AutopilotSet(*done),
         };
         pb::Outcome { outcome: Some(outcome) }
     }
@@ -104,6 +109,12 @@ impl TryFrom<pb::Outcome> for Outcome {
             },
             WireOutcome::LockChanged(_) => Outcome::LockChanged,
             WireOutcome::Expired(count) => Outcome::Expired(count),
+            WireOutcome::Batch(batch) => {
+                let failures = batch.failures.into_iter().map(Into::into).collect();
+                Outcome::Batch { results: try_each(batch.results)?, failures }
+            }
+            WireOutcome::Stored(_) => Outcome::Stored,
+            WireOutcome::AutopilotSet(done) => Outcome::AutopilotSet(done),
         })
     }
 }
@@ -129,6 +140,7 @@ impl From<&Rejection> for pb::Rejection {
             Rejection::QuotaExceeded(text) => Cause::QuotaExceeded(text.clone()),
             Rejection::NodeConflict(text) => Cause::NodeConflict(text.clone()),
             Rejection::MissingService(node) => Cause::MissingService(node.clone()),
+            Rejection::Refused(text) => Cause::Refused(text.clone()),
             Rejection::TxnOp { index, cause } => {
                 Cause::TxnOp(Box::new(pb::TxnOpRejection { index: *index, cause: Some(Box::new((&**cause).into())) }))
             }
@@ -160,6 +172,7 @@ impl TryFrom<pb::Rejection> for Rejection {
             Cause::QuotaExceeded(text) => Rejection::QuotaExceeded(text),
             Cause::NodeConflict(text) => Rejection::NodeConflict(text),
             Cause::MissingService(node) => Rejection::MissingService(node),
+            Cause::Refused(text) => Rejection::Refused(text),
             Cause::TxnOp(op) => {
                 let cause = at("TxnOpRejection", "cause").required(op.cause)?;
                 Rejection::TxnOp { index: op.index, cause: Box::new((*cause).try_into()?) }

@@ -1,12 +1,13 @@
 //! From a question to an [`Answer`]: which names exist, and what they are. Pure functions of the state; they know no
 //! sizes and no bytes of messages, and they never wait.
 //!
-//! Follows Consul 1.8 but for what `query` and `connect` names, recursors and other data centers would need: those
+//! Follows Consul 1.8 but for what `connect` names, recursors and other data centers would need: those
 //! names do not exist yet.
 
 mod alias;
 mod authority;
 mod node;
+mod query;
 mod service;
 
 use super::answer::{Answer, Data, Dependency, Group, Record};
@@ -97,6 +98,7 @@ impl Lookup<'_> {
             (_, []) => self.unknown(),
             ("node", parts) => self.node(&parts.join("."), here, question),
             ("addr", [label]) => self.address(label),
+            ("query", parts) if here => self.query(&parts.join("."), question),
             ("service", parts) if here => self.named_service(parts, question),
             (_, parts) if here && is_short => self.named_service(parts, question),
             _ => self.unknown(),

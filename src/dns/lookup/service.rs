@@ -37,10 +37,28 @@ impl Lookup<'_> {
         let ttl = self.zone.options.service_ttl(&service.key.name);
         let mut answer = Answer { keep: true, shuffle: true, ..Answer::new(Rcode::NoError) };
         answer.depends.push(depends);
+        let usable = |instance: &&Arc<Instance>| {
+            let node = state.node(&instance.node).filter(|_| !instance.node.is_empty());
+            (tag.is_empty() || instance.has_tag(tag)) && self.is_usable(instance, node)
+        };
+        let usable: Vec<&Arc<Instance>> = service.instances.iter().filter(usable).collect();
+        self.instances(usable.into_iter(), ttl, question, answer, tag)
+    }
+
+    /// The answer for these instances. `tag` is what they were picked by.
+    pub(super) fn instances<'s>(
+        &mut self,
+        instances: impl Iterator<Item = &'s Arc<Instance>>,
+        ttl: u32,
+        question: Question<'_>,
+        mut answer: Answer,
+        tag: &str,
+    ) -> Answer {
+        let state = self.state;
         let mut any = false;
         let mut last: Option<&Arc<Node>> = None;
         let mut groups = Groups::default();
-        for instance in service.instances.iter() {
+        for instance in instances {
             // Instances are in order of node, so most have the node of the one before.
             let node = match last {
                 Some(node) if node.record.name == instance.node => Some(node),
@@ -51,9 +69,6 @@ impl Lookup<'_> {
                 answer.depends.push(Dependency::node(state, &instance.node));
             }
             let shown = Shown { instance, node, health: health(instance, node) };
-            if (!tag.is_empty() && !instance.has_tag(tag)) || !self.is_usable(&shown) {
-                continue;
-            }
             any = true;
             if question.qtype == TYPE_SRV {
                 self.server_record(&shown, question, ttl, &mut groups, &mut answer);
@@ -85,9 +100,9 @@ impl Lookup<'_> {
         Answer { depends: answer.depends, keep, ..self.negative(rcode) }
     }
 
-    fn is_usable(&self, shown: &Shown<'_>) -> bool {
+    fn is_usable(&self, instance: &Instance, node: Option<&Arc<Node>>) -> bool {
         let worst = if self.zone.options.only_passing { Health::Passing } else { Health::Warning };
-        shown.instance.is_serving() && shown.health <= worst
+        instance.is_serving() && health(instance, node) <= worst
     }
 
     fn address_record(

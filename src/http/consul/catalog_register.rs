@@ -86,7 +86,7 @@ fn decode(body: &Object<'_>) -> Result<CatalogRegister, Error> {
     Ok(CatalogRegister { node: record, skip_node_update, service, checks })
 }
 
-fn node_id(text: &str) -> Result<Option<Uuid>, Error> {
+pub(super) fn node_id(text: &str) -> Result<Option<Uuid>, Error> {
     if text.is_empty() {
         return Ok(None);
     }
@@ -104,15 +104,15 @@ fn node_id(text: &str) -> Result<Option<Uuid>, Error> {
 }
 
 /// A check as clients write it.
-struct CheckBody {
-    node: Text,
+pub(super) struct CheckBody {
+    pub(super) node: Text,
     service_id: Text,
     status: Text,
-    check: Check,
+    pub(super) check: Check,
 }
 
 impl CheckBody {
-    fn decode(body: &Object<'_>) -> Result<CheckBody, Error> {
+    pub(super) fn decode(body: &Object<'_>) -> Result<CheckBody, Error> {
         let id = body.text_of_type("CheckID", "types.CheckID")?;
         let name = body.text("Name")?;
         let definition = body.object("Definition", "HealthCheckDefinition", "structs.HealthCheckDefinition")?;
@@ -138,7 +138,7 @@ impl CheckBody {
         })
     }
 
-    fn into_check(self, node: &str) -> Result<CatalogCheck, Error> {
+    pub(super) fn into_check(self, node: &str) -> Result<CatalogCheck, Error> {
         if !self.node.is_empty() && !self.node.eq_ignore_ascii_case(node) {
             return Err(Error::server(format!("check node {:?} does not match node {node:?}", self.node.as_str())));
         }

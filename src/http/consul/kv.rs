@@ -30,7 +30,7 @@ pub(super) async fn kv(call: Call) -> Result<Answer, Error> {
 /// A key as clients get it.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct KvPair<'a> {
+pub(super) struct KvPair<'a> {
     lock_index: u64,
     key: Cow<'a, str>,
     flags: u64,
@@ -42,7 +42,7 @@ struct KvPair<'a> {
 }
 
 impl<'a> KvPair<'a> {
-    fn of(entry: &'a KvEntry) -> KvPair<'a> {
+    pub(super) fn of(entry: &'a KvEntry) -> KvPair<'a> {
         KvPair {
             lock_index: entry.lock_index,
             key: String::from_utf8_lossy(&entry.key),

@@ -11,10 +11,16 @@ mod filter;
 mod health;
 mod kv;
 mod kv_write;
+mod operator;
+mod query;
+mod query_body;
 mod selection;
 mod service_body;
 mod shapes;
+mod snapshot;
 mod status;
 mod table;
+mod txn;
+mod txn_body;
 
 pub(super) use table::ROUTES;

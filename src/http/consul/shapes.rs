@@ -74,6 +74,32 @@ impl<'a> Node<'a> {
     }
 }
 
+/// Tags; some documents show an empty list as null.
+#[derive(Clone, Copy, Default)]
+pub(super) struct TagList<'a> {
+    tags: &'a [Text],
+    pub(super) null_if_empty: bool,
+}
+
+impl<'a> TagList<'a> {
+    pub(super) fn of(tags: &'a [Text]) -> TagList<'a> {
+        TagList { tags, null_if_empty: false }
+    }
+}
+
+impl std::ops::Deref for TagList<'_> {
+    type Target = [Text];
+    fn deref(&self) -> &[Text] {
+        self.tags
+    }
+}
+
+impl Serialize for TagList<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.tags.is_empty() && self.null_if_empty { serializer.serialize_none() } else { self.tags.serialize(serializer) }
+    }
+}
+
 /// `{"Passing":1,"Warning":1}`
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -191,7 +217,7 @@ pub(super) struct NodeService<'a> {
     #[serde(rename = "ID")]
     pub(super) id: Text,
     pub(super) service: &'a str,
-    pub(super) tags: &'a [Text],
+    pub(super) tags: TagList<'a>,
     pub(super) address: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tagged_addresses: Option<Addresses<'a>>,
@@ -211,7 +237,7 @@ impl<'a> NodeService<'a> {
             kind: kind(instance),
             id: instance.consul_id(),
             service: &instance.service.name,
-            tags: &instance.tags,
+            tags: TagList::of(&instance.tags),
             address: &instance.address,
             tagged_addresses: Addresses::of(instance),
             meta: some_pairs(&instance.meta),
@@ -240,7 +266,7 @@ pub(super) struct HealthCheck<'a> {
     #[serde(rename = "ServiceID")]
     pub(super) service_id: Text,
     pub(super) service_name: &'a str,
-    pub(super) service_tags: &'a [Text],
+    pub(super) service_tags: TagList<'a>,
     #[serde(rename = "Type")]
     pub(super) kind: &'a str,
     pub(super) definition: Raw<'a>,
@@ -249,7 +275,7 @@ pub(super) struct HealthCheck<'a> {
 }
 
 impl<'a> HealthCheck<'a> {
-    fn of_node(check: &'a Check, node: &'a str) -> HealthCheck<'a> {
+    pub(super) fn of_node(check: &'a Check, node: &'a str) -> HealthCheck<'a> {
         HealthCheck {
             node,
             check_id: &check.id,
@@ -259,7 +285,7 @@ impl<'a> HealthCheck<'a> {
             output: Cow::Borrowed(&check.output),
             service_id: Text::default(),
             service_name: "",
-            service_tags: &[],
+            service_tags: TagList::default(),
             kind: &check.kind,
             definition: Raw(check.definition.as_deref().unwrap_or("{}")),
             create_index: check.create_revision,
@@ -267,11 +293,11 @@ impl<'a> HealthCheck<'a> {
         }
     }
 
-    fn of_service(check: &'a Check, instance: &'a Instance, node: &'a str) -> HealthCheck<'a> {
+    pub(super) fn of_service(check: &'a Check, instance: &'a Instance, node: &'a str) -> HealthCheck<'a> {
         HealthCheck {
             service_id: instance.consul_id(),
             service_name: &instance.service.name,
-            service_tags: &instance.tags,
+            service_tags: TagList::of(&instance.tags),
             ..HealthCheck::of_node(check, node)
         }
     }
@@ -296,7 +322,7 @@ impl<'a> HealthCheck<'a> {
             output,
             service_id: instance.consul_id(),
             service_name: &instance.service.name,
-            service_tags: &instance.tags,
+            service_tags: TagList::of(&instance.tags),
             kind: "",
             definition: Raw("{}"),
             create_index: instance.create_revision,

@@ -1,6 +1,6 @@
 //! The route table.
 
-use super::{agent, agent_register, catalog, catalog_register, health, kv, status};
+use super::{agent, agent_register, catalog, catalog_register, health, kv, operator, query, snapshot, status, txn};
 use crate::http::route::{Handler, Route};
 
 const GET: &str = "OPTIONS,GET";
@@ -39,6 +39,14 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     built("/v1/kv/", GET_PUT_DELETE, "kv", |call| Box::pin(kv::kv(call))),
     built("/v1/status/leader", GET, "status_leader", |call| Box::pin(status::leader(call))),
     built("/v1/status/peers", GET, "status_peers", |call| Box::pin(status::peers(call))),
+    built("/v1/operator/autopilot/configuration", GET_PUT, "operator_autopilot", |call| Box::pin(operator::autopilot_configuration(call))),
+    built("/v1/operator/autopilot/health", GET, "operator_health", |call| Box::pin(operator::autopilot_health(call))),
+    built("/v1/operator/raft/configuration", GET, "operator_raft", |call| Box::pin(operator::raft_configuration(call))),
+    built("/v1/operator/raft/peer", DELETE, "operator_raft_peer", |call| Box::pin(operator::raft_peer(call))),
+    built("/v1/query", GET_POST, "query", |call| Box::pin(query::queries(call))),
+    built("/v1/query/", GET_PUT_DELETE, "query_one", |call| Box::pin(query::query(call))),
+    built("/v1/snapshot", GET_PUT, "snapshot", |call| Box::pin(snapshot::snapshot(call))),
+    built("/v1/txn", PUT, "txn", |call| Box::pin(txn::txn(call))),
     later("/v1/acl/auth-method", PUT),
     later("/v1/acl/auth-method/", GET_PUT_DELETE),
     later("/v1/acl/auth-methods", GET),
@@ -124,19 +132,11 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     later("/v1/internal/ui/node/", GET),
     later("/v1/internal/ui/nodes", GET),
     later("/v1/internal/ui/services", GET),
-    later("/v1/operator/autopilot/configuration", GET_PUT),
-    later("/v1/operator/autopilot/health", GET),
     later("/v1/operator/keyring", ALL),
-    later("/v1/operator/raft/configuration", GET),
-    later("/v1/operator/raft/peer", DELETE),
-    later("/v1/query", GET_POST),
-    later("/v1/query/", GET_PUT_DELETE),
     later("/v1/session/create", PUT),
     later("/v1/session/destroy/", PUT),
     later("/v1/session/info/", GET),
     later("/v1/session/list", GET),
     later("/v1/session/node/", GET),
     later("/v1/session/renew/", PUT),
-    later("/v1/snapshot", GET_PUT),
-    later("/v1/txn", PUT),
 ];

@@ -20,6 +20,9 @@ pub(in crate::http) enum DecodeError {
         /// Where, and what should.
         target: String,
     },
+    /// A text that is no base64, from this byte on.
+    #[error("illegal base64 data at input byte {0}")]
+    Base64(usize),
     /// A text that is no duration.
     #[error("{0}")]
     Duration(String),
@@ -48,6 +51,37 @@ impl<'j> Object<'j> {
         }
     }
 
+    /// Reads a body whose root is a list of objects (or null: none); a null in it is left out. `item` is Go's type of
+    /// one, `list` of all.
+    pub(in crate::http) fn parse_list(
+        text: &'j str,
+        name: &'static str,
+        list: &str,
+        item: &str,
+    ) -> Result<Vec<Object<'j>>, DecodeError> {
+        let mismatch = |found: &Json<'_>, go_type: &str| DecodeError::Type {
+            found: found.kind().to_owned(),
+            target: format!("value of type {go_type}"),
+        };
+        let items = match parse(text)? {
+            Json::Array(items) => items,
+            Json::Null => return Ok(Vec::new()),
+            other => return Err(mismatch(&other, list)),
+        };
+        let items = items.into_iter().filter(|value| *value != Json::Null);
+        items
+            .map(|value| match value {
+                Json::Object(members) => Ok(Object { members: members.into(), name, path: String::new() }),
+                other => Err(mismatch(&other, item)),
+            })
+            .collect()
+    }
+
+    /// Names of all members, as they came.
+    pub(in crate::http) fn names(&self) -> impl Iterator<Item = &str> {
+        self.members.iter().map(|(name, _)| name.as_ref())
+    }
+
     /// The value of a field: the last one of this name, without case; null is absent.
     pub(in crate::http) fn get(&self, field: &str) -> Option<&Json<'j>> {
         let found = self.members.iter().rev().find(|(name, _)| name.eq_ignore_ascii_case(field));
@@ -56,7 +90,7 @@ impl<'j> Object<'j> {
 
     fn mismatch(&self, field: &str, found: &Json<'_>, go_type: &str) -> DecodeError {
         let found = match found {
-            Json::Number(digits) if go_type == "int" => format!("number {digits}"),
+            Json::Number(digits) if matches!(go_type, "int" | "uint64") => format!("number {digits}"),
             other => other.kind().to_owned(),
         };
         DecodeError::Type {
@@ -95,6 +129,33 @@ impl<'j> Object<'j> {
             Some(value @ Json::Number(digits)) => digits.parse().map_err(|_| self.mismatch(field, value, "int")),
             Some(other) => Err(self.mismatch(field, other, "int")),
         }
+    }
+
+    /// An unsigned integer of 64 bits; absent: 0.
+    pub(in crate::http) fn unsigned(&self, field: &str) -> Result<u64, DecodeError> {
+        match self.get(field) {
+            None => Ok(0),
+            Some(value @ Json::Number(digits)) => digits.parse().map_err(|_| self.mismatch(field, value, "uint64")),
+            Some(other) => Err(self.mismatch(field, other, "uint64")),
+        }
+    }
+
+    /// Bytes in base64; absent: none.
+    pub(in crate::http) fn bytes(&self, field: &str) -> Result<Vec<u8>, DecodeError> {
+        use base64::{DecodeError as Bad, Engine, engine::general_purpose::STANDARD};
+        let text = self.text_of_type(field, "[]uint8")?;
+        STANDARD.decode(text).map_err(|bad| {
+            let at = match bad {
+                Bad::InvalidByte(at, _) | Bad::InvalidLastSymbol { offset: at, .. } => at,
+                Bad::InvalidLength(_) | Bad::InvalidPadding => text.len(),
+            };
+            DecodeError::Base64(at)
+        })
+    }
+
+    /// A list of texts, if it is there; a null in it is an empty text, as in Go.
+    pub(in crate::http) fn optional_texts(&self, field: &str) -> Result<Option<Vec<Text>>, DecodeError> {
+        self.get(field).map(|_| self.texts(field)).transpose()
     }
 
     /// A list of texts; a null in it is an empty text, as in Go.

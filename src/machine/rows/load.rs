@@ -3,8 +3,9 @@
 use super::*;
 use crate::command::CodecError;
 use crate::machine::catalog::{Node, Service};
-use crate::model::{KvEntry, NodeRecord, Session, Tombstone};
-use std::collections::HashMap;
+use crate::model::{Autopilot, KvEntry, NodeRecord, PreparedQuery, Session, Tombstone};
+use bytes::Bytes;
+use std::collections::{BTreeMap, HashMap};
 use thiserror::Error;
 use uuid::Uuid;
 
@@ -12,9 +13,9 @@ use uuid::Uuid;
 #[derive(Debug, Error)]
 #[error("row of table {table} with key {key:02x?}: {reason}")]
 pub struct LoadError {
-    table: u8,
-    key: Vec<u8>,
-    reason: String,
+    pub(super) table: u8,
+    pub(super) key: Vec<u8>,
+    pub(super) reason: String,
 }
 
 /// A state and the recent events that go with it.
@@ -39,6 +40,10 @@ pub struct Loader {
     sessions: Vec<Session>,
     locks: Vec<Lock>,
     requests: Vec<Request>,
+    queries: Vec<PreparedQuery>,
+    autopilot: Option<Autopilot>,
+    /// Parts of a snapshot by number, each with the id of the restore.
+    gathered: BTreeMap<Vec<u8>, (Uuid, Bytes)>,
     history: Vec<Event>,
 }
 
@@ -83,6 +88,13 @@ impl Loader {
                 let (time_ms, rest) = number(rest)?;
                 self.requests.push(Request { id, digest, revision, time_ms, reply: decode_reply(rest)? });
             }
+            QUERIES => self.queries.push(decode_query(value)?),
+            AUTOPILOT => self.autopilot = Some(decode_autopilot(value)?),
+            RESTORE => {
+                let (id, rows) = value.split_at_checked(16).ok_or_else(|| damaged("ends too early"))?;
+                let id = Uuid::from_slice(id).map_err(|_| damaged("the id of a restore is not a UUID"))?;
+                self.gathered.insert(key.to_vec(), (id, Bytes::copy_from_slice(rows)));
+            }
             HISTORY => self.history.extend(history::decode(value)?),
             _ => return Err(damaged("the table is unknown: the file may be of a newer version")),
         }
@@ -117,6 +129,15 @@ impl Loader {
         for request in std::mem::take(&mut self.requests) {
             state.request_order.insert((request.revision, request.id));
             state.requests.insert(Arc::new(request));
+        }
+        for query in std::mem::take(&mut self.queries) {
+            state.index_query(&query);
+            state.queries.insert(Arc::new(query));
+        }
+        state.autopilot = self.autopilot.take().map(Arc::new);
+        for (id, rows) in std::mem::take(&mut self.gathered).into_values() {
+            state.gathered.id = id;
+            state.gathered.parts.push_back(rows);
         }
         self.history.sort_by_key(|e| e.revision);
         Loaded { state, history: self.history }
@@ -178,6 +199,8 @@ fn decode_meta(mut value: &[u8]) -> Result<Meta, CodecError> {
         vanished_revision: next()?,
         kv_revision: next()?,
         sessions_revision: next()?,
+        // Rows of the first releases end here.
+        queries_revision: next().unwrap_or_default(),
     })
 }
 

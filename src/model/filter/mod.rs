@@ -34,3 +34,14 @@ pub const MAX_DEPTH: usize = 64;
 pub const MAX_PATTERNS: usize = 16;
 /// Largest compiled pattern, in bytes.
 pub const MAX_PATTERN_SIZE: usize = 1 << 20;
+
+/// Compiles a regular expression of Go's dialect, with the same limits; it matches anywhere in a text.
+///
+/// # Errors
+/// What is wrong with it, in Go's manner.
+pub fn go_regex(pattern: &str) -> Result<regex::Regex, String> {
+    pattern::compile(pattern.to_owned()).map_err(|error| match error {
+        FilterError::Pattern { detail, .. } => detail,
+        other => other.to_string(),
+    })
+}

@@ -1,0 +1,122 @@
+//! PUT /v1/txn.
+
+use super::kv::KvPair;
+use super::shapes::{HealthCheck, Node, NodeService};
+use super::txn_body;
+use crate::command::{Batch, BatchFailure, BatchResult};
+use crate::http::call::Call;
+use crate::http::error::Error;
+use crate::http::read::{Mode, Read};
+use crate::http::reply::{Answer, X_CONSUL_INDEX};
+use http::StatusCode;
+
+/// More operations are refused.
+const OPS_MAX: usize = 64;
+const SIZE_HINT: &str = " See https://www.consul.io/docs/agent/options.html#txn_max_req_len.";
+
+/// What an operation gave, under the name of its kind.
+#[derive(serde::Serialize)]
+enum Shown<'a> {
+    #[serde(rename = "KV")]
+    Kv(KvPair<'a>),
+    Node(Node<'a>),
+    Service(Box<NodeService<'a>>),
+    Check(Box<HealthCheck<'a>>),
+}
+
+impl<'a> Shown<'a> {
+    fn of(result: &'a BatchResult, datacenter: &'a str) -> Shown<'a> {
+        match result {
+            BatchResult::Kv(entry) => Shown::Kv(KvPair::of(entry)),
+            BatchResult::Node(node) => Shown::Node(Node::of(node, datacenter)),
+            BatchResult::Service(service) => {
+                let mut shown = NodeService::of(service);
+                shown.tags.null_if_empty = true;
+                Shown::Service(Box::new(shown))
+            }
+            BatchResult::Check { node, service, check } => {
+                let mut shown = match service {
+                    Some(service) => HealthCheck::of_service(check, service, node),
+                    None => HealthCheck::of_node(check, node),
+                };
+                shown.service_tags.null_if_empty = true;
+                Shown::Check(Box::new(shown))
+            }
+        }
+    }
+}
+
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Failure<'a> {
+    op_index: u32,
+    what: &'a str,
+}
+
+/// The answer to a transaction that may write.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Done<'a> {
+    results: Option<Vec<Shown<'a>>>,
+    errors: Option<Vec<Failure<'a>>>,
+    #[serde(flatten)]
+    read: Option<ReadMeta>,
+}
+
+/// What the answer to a transaction that only reads says besides.
+#[derive(serde::Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct ReadMeta {
+    index: u64,
+    last_contact: u64,
+    known_leader: bool,
+    consistency_level: &'static str,
+}
+
+/// PUT txn
+pub(super) async fn txn(mut call: Call) -> Result<Answer, Error> {
+    let read = Read::parse(&call.query, false)?;
+    call.check_place()?;
+    let body = call.body(SIZE_HINT).await?;
+    let text = String::from_utf8_lossy(&body);
+    let (ops, refused) = txn_body::decode(&text, OPS_MAX)?;
+    let batch = Batch { ops };
+    if !batch.reads_only() {
+        if !refused.is_empty() {
+            return answer(&call, &[], &refused, None);
+        }
+        let done = call.gateway.core.batch(batch).await?;
+        return answer(&call, &done.results, &done.failures, None);
+    }
+    let (done, view) = call.gateway.core.batch_read(batch, &read.mode.options()).await?;
+    let (last_contact, known_leader) = (view.staleness_ms, view.leader_known);
+    let meta = ReadMeta { index: 0, last_contact, known_leader, consistency_level: "" };
+    let failures = if refused.is_empty() { &done.failures } else { &refused };
+    let mut answer = answer(&call, &done.results, failures, Some(meta))?;
+    read.mode.announce(&mut answer.headers, 0);
+    Mode::correct(&mut answer.headers, &view);
+    // A transaction has no index to wait for.
+    answer.headers.remove(X_CONSUL_INDEX);
+    Ok(answer)
+}
+
+fn answer(
+    call: &Call,
+    results: &[BatchResult],
+    failures: &[BatchFailure],
+    read: Option<ReadMeta>,
+) -> Result<Answer, Error> {
+    let datacenter = &call.gateway.core.facts().datacenter;
+    let failed = !failures.is_empty();
+    let errors = failures.iter().map(|f| Failure { op_index: f.index, what: &f.reason }).collect();
+    let done = Done {
+        results: (!failed).then(|| results.iter().map(|r| Shown::of(r, datacenter)).collect()),
+        errors: failed.then_some(errors),
+        read,
+    };
+    let mut answer = Answer::json(&done, call.layout())?;
+    if failed {
+        answer.status = StatusCode::CONFLICT;
+    }
+    Ok(answer)
+}
