@@ -3,6 +3,7 @@
 
 pub mod autopilot;
 pub mod duration;
+pub mod definition;
 pub mod filter;
 pub mod health;
 pub mod instance;
@@ -14,6 +15,7 @@ pub mod query;
 pub mod session;
 
 pub use autopilot::Autopilot;
+pub use definition::{CheckDefinition, CheckKind, Definitions, ServiceDefinition};
 pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
 pub use kv::{KvEntry, Tombstone};
