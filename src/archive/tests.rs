@@ -15,9 +15,7 @@ fn archive(state: &[u8]) -> Vec<u8> {
 
 fn unpack(bytes: &[u8]) -> Result<(Meta, Vec<u8>), String> {
     let mut found = Vec::new();
-    let meta = read(bytes, LIMITS, |state| {
-        state.read_to_end(&mut found).map(drop).map_err(ArchiveError::Tar)
-    });
+    let meta = read(bytes, LIMITS, |state| state.read_to_end(&mut found).map(drop).map_err(ArchiveError::Tar));
     meta.map(|meta| (meta, found)).map_err(|error| error.to_string())
 }
 

@@ -7,7 +7,9 @@
 //! the business of the edges.
 
 use super::{Record, Reply, convert};
-use crate::model::{Autopilot, Check, Instance, KvEntry, Lock, NodeRecord, PreparedQuery, Session, Tombstone};
+use crate::model::{
+    Autopilot, Check, Coordinate, Instance, KvEntry, Lock, NodeRecord, PreparedQuery, Session, Tombstone,
+};
 use crate::proto::internal as pb;
 use prost::Message;
 use thiserror::Error;
@@ -124,6 +126,7 @@ rows! {
     encode_lock decode_lock Lock;
     encode_query decode_query PreparedQuery;
     encode_autopilot decode_autopilot Autopilot;
+    encode_coordinate decode_coordinate Coordinate;
 }
 
 #[cfg(test)]

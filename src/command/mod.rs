@@ -13,7 +13,8 @@ mod operator;
 mod outcome;
 
 use crate::model::{
-    Behavior, Check, Instance, InstanceKey, Lifecycle, LockKind, NodeRecord, Override, RequestId, SessionId, Text,
+    Behavior, Check, Coordinate, Instance, InstanceKey, Lifecycle, LockKind, NodeBinding, NodeRecord, Override,
+    RequestId, SessionId, Text,
 };
 use bytes::Bytes;
 use std::fmt;
@@ -79,6 +80,8 @@ pub enum Command {
     SetAutopilot(SetAutopilot),
     /// A part of a snapshot; with the last one the state becomes what the snapshot holds.
     Restore(Restore),
+    /// Move nodes in the space of round trip times.
+    UpdateCoordinates(UpdateCoordinates),
 }
 
 /// See [`Command::Register`].
@@ -297,6 +300,8 @@ pub struct CreateSession {
     pub labels: Vec<(Text, Text)>,
     /// Of its keys.
     pub behavior: Behavior,
+    /// See [`Session::binding`](crate::model::Session::binding).
+    pub binding: Option<Box<NodeBinding>>,
 }
 
 /// See [`Command::CloseSession`].
@@ -362,6 +367,13 @@ pub struct Expire {
     pub overrides: Vec<InstanceKey>,
 }
 
+/// See [`Command::UpdateCoordinates`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateCoordinates {
+    /// The new places; those of unknown nodes are left out.
+    pub coordinates: Vec<Coordinate>,
+}
+
 impl Command {
     /// The verb, as metrics and logs have it.
     pub fn op(&self) -> &'static str {
@@ -387,6 +399,7 @@ impl Command {
             Command::DeleteQuery(_) => "delete_query",
             Command::SetAutopilot(_) => "set_autopilot",
             Command::Restore(_) => "restore",
+            Command::UpdateCoordinates(_) => "update_coordinates",
         }
     }
 }

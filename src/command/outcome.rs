@@ -72,6 +72,8 @@ pub enum Outcome {
     Stored,
     /// Whether the autopilot configuration was replaced: false if it was not the expected one.
     AutopilotSet(bool),
+    /// How many nodes have moved.
+    CoordinatesUpdated(u32),
 }
 
 /// The command was refused; nothing changed.
@@ -134,6 +136,9 @@ pub enum Rejection {
     /// What is asked for contradicts the state; in Consul's words.
     #[error("{0}")]
     Refused(String),
+    /// A session cannot depend on this node or check.
+    #[error("{0}")]
+    UnfitBinding(String),
     /// An operation inside a transaction was refused.
     #[error("operation {index}: {cause}")]
     TxnOp {

@@ -118,6 +118,7 @@ fn rejected(rejection: &Rejection) -> Verdict {
         }
         Rejection::NodeConflict(why) => Verdict::invalid(Reason::InvalidField, Invalid::new("node", why.clone())),
         Rejection::Refused(why) => Verdict::invalid(Reason::InvalidField, Invalid::new("request", why.clone())),
+        Rejection::UnfitBinding(why) => Verdict::invalid(Reason::InvalidField, Invalid::new("session", why.clone())),
         Rejection::MissingService(_) => Verdict::new(Code::NotFound, Reason::InstanceNotFound),
         Rejection::TxnOp { index, cause } => {
             let mut inner = rejected(cause);

@@ -92,6 +92,7 @@ fn rejected(rejection: &Rejection) -> Error {
         | Rejection::RequestIdReused
         | Rejection::QuotaExceeded(_)
         | Rejection::Refused(_)
+        | Rejection::UnfitBinding(_)
         | Rejection::TxnOp { .. } => Error::server(rejection.to_string()),
     }
 }

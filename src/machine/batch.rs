@@ -54,6 +54,9 @@ impl Writer<'_> {
             }
             KvVerb::Lock => {
                 let session = lock_session(&op.session)?;
+                if self.state.is_lock_delayed(&op.key) {
+                    return Err(format!("failed to lock key {key:?} due to lock delay"));
+                }
                 self.batch_put(op, None, LockOp::Acquire(session), "lock is already held")
             }
             KvVerb::Unlock => self.batch_unlock(op),
@@ -196,7 +199,7 @@ impl Writer<'_> {
 
     fn batch_check(&mut self, op: &CheckOp) -> Done {
         let (node, id) = (op.node.as_str(), op.check.id.as_str());
-        let current = self.check_on(node, id).map_or(0, |(_, check)| check.modify_revision);
+        let current = self.find_check(node, id).map_or(0, |(_, check)| check.modify_revision);
         let stale = |what: &str| format!("failed to {what} check {id:?} on node {node:?}, index is stale");
         match op.verb {
             CatalogVerb::Get => {}
@@ -209,7 +212,7 @@ impl Writer<'_> {
             }
         }
         let absent = || format!("check {id:?} on node {node:?} doesn't exist");
-        let (service, check) = self.check_on(node, id).ok_or_else(absent)?;
+        let (service, check) = self.find_check(node, id).ok_or_else(absent)?;
         let node = self.state.node(node).map_or_else(|| op.node.clone(), |n| n.record.name.clone());
         Ok(vec![BatchResult::Check { node, service, check }])
     }
@@ -228,7 +231,7 @@ impl Writer<'_> {
     }
 
     /// The check with this id on a node or on any of its services.
-    fn check_on(&self, node: &str, id: &str) -> Option<(Option<Arc<Instance>>, Check)> {
+    fn find_check(&self, node: &str, id: &str) -> Option<(Option<Arc<Instance>>, Check)> {
         let find = |checks: &[Check]| checks.iter().find(|c| c.id.eq_ignore_ascii_case(id)).cloned();
         let node = self.state.node(node)?;
         if let Some(check) = find(&node.record.checks) {

@@ -2,7 +2,7 @@
 
 use super::writer::Writer;
 use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister, Outcome, Rejection, Reply};
-use crate::model::{Check, Instance, InstanceKey, NodeRecord, fold};
+use crate::model::{Check, Health, Instance, InstanceKey, NodeRecord, fold};
 use std::sync::Arc;
 
 impl Writer<'_> {
@@ -21,15 +21,17 @@ impl Writer<'_> {
         Ok(Outcome::Cataloged)
     }
 
-    /// A node name belongs to the first node id that took it.
+    /// A node name belongs to the first node id that took it, while that node is known to be alive.
     pub(super) fn may_use_node(&self, node: &NodeRecord) -> Result<(), Rejection> {
         let Some(found) = self.state.node(&node.name) else { return Ok(()) };
         match (node.id, found.record.id) {
-            (Some(wanted), Some(owner)) if wanted != owner => Err(Rejection::NodeConflict(format!(
-                "failed inserting node: Error while renaming Node ID: \"{wanted}\": Node name {} is reserved by node \
+            (Some(wanted), Some(owner)) if wanted != owner && is_alive(&found.record) => {
+                Err(Rejection::NodeConflict(format!(
+                    "failed inserting node: Error while renaming Node ID: \"{wanted}\": Node name {} is reserved by node \
                  {owner} with name {} ({})",
-                node.name, found.record.name, found.record.address
-            ))),
+                    node.name, found.record.name, found.record.address
+                )))
+            }
             _ => Ok(()),
         }
     }
@@ -153,4 +155,9 @@ impl Writer<'_> {
             self.store_checks(node, Some(instance), kept);
         }
     }
+}
+
+/// Whether the membership of the cluster vouches for a node.
+fn is_alive(node: &NodeRecord) -> bool {
+    node.checks.iter().any(|check| check.id == "serfHealth" && check.health != Health::Critical)
 }

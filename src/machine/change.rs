@@ -1,7 +1,9 @@
 //! What an applied record changed: the only source of watch events, blocking queries and checkpoint rows.
 
 use super::Request;
-use crate::model::{Autopilot, Instance, KvEntry, Lock, NodeRecord, PreparedQuery, RequestId, Session, Tombstone};
+use crate::model::{
+    Autopilot, Coordinate, Instance, KvEntry, Lock, NodeRecord, PreparedQuery, RequestId, Session, Tombstone,
+};
 use bytes::Bytes;
 use std::sync::Arc;
 use uuid::Uuid;
@@ -31,6 +33,10 @@ pub enum What {
     TombstoneDropped(Arc<Tombstone>),
     /// A session.
     Session { before: Option<Arc<Session>>, after: Option<Arc<Session>> },
+    /// A key of an ended session cannot be locked until then, milliseconds since the epoch; unset: no longer so.
+    LockDelay { key: Bytes, until_ms: Option<u64> },
+    /// A network coordinate.
+    Coordinate { before: Option<Arc<Coordinate>>, after: Option<Arc<Coordinate>> },
     /// A lock.
     Lock { before: Option<Arc<Lock>>, after: Option<Arc<Lock>> },
     /// A prepared query.

@@ -54,6 +54,8 @@ impl Event {
             | What::Query { .. }
             | What::Autopilot(_)
             | What::Gathered { .. }
+            | What::LockDelay { .. }
+            | What::Coordinate { .. }
             | What::Request(_)
             | What::RequestDropped(_) => return None,
         };

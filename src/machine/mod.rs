@@ -8,9 +8,11 @@
 
 mod autopilot;
 mod batch;
+mod bound;
 pub mod catalog;
 mod catalog_register;
 mod change;
+mod coordinate;
 mod expire;
 pub mod history;
 mod index;
@@ -62,6 +64,7 @@ pub fn apply(state: &mut State, revision: u64, term: u64, record: &Record) -> Ap
     }
     let mut writer = Writer::new(state);
     let reply = writer.run(&record.command, term);
+    writer.end_broken_sessions();
     if let Some((id, digest)) = digest {
         writer.remember(id, digest, reply.clone());
     }
@@ -93,6 +96,7 @@ impl Writer<'_> {
             Command::DeleteQuery(c) => self.delete_query(c),
             Command::SetAutopilot(c) => self.set_autopilot(c),
             Command::Restore(c) => self.restore(c),
+            Command::UpdateCoordinates(c) => self.update_coordinates(c),
         }
     }
 }

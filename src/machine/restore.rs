@@ -82,6 +82,7 @@ impl Writer<'_> {
         self.become_keys(wanted);
         self.become_locks(wanted);
         self.become_queries(wanted);
+        self.become_coordinates(wanted);
         if let Some(autopilot) = wanted.autopilot() {
             let same = |a: &Autopilot| Autopilot { create_revision: 0, modify_revision: 0, ..a.clone() };
             if self.state.autopilot().is_none_or(|now| same(now) != same(autopilot)) {
@@ -213,6 +214,20 @@ impl Writer<'_> {
             if self.state.lock(lock.kind, &lock.name).is_none_or(|now| plain(now) != plain(&restored)) {
                 restored.modify_revision = self.revision();
                 self.store_lock(restored);
+            }
+        }
+    }
+
+    fn become_coordinates(&mut self, wanted: &State) {
+        let nodes = self.state.coordinates().map(|c| c.node.clone());
+        let gone: Vec<_> = nodes.filter(|node| wanted.coordinates_of(node).next().is_none()).collect();
+        for node in gone {
+            self.remove_coordinates(&node);
+        }
+        for coordinate in wanted.coordinates() {
+            let mut now = self.state.coordinates_of(&coordinate.node);
+            if now.all(|now| now != coordinate) {
+                self.store_coordinate((**coordinate).clone());
             }
         }
     }

@@ -6,9 +6,9 @@ use super::history::{self, Event};
 use super::request::Request;
 use super::state::{Meta, State};
 use crate::command::codec::{
-    decode_autopilot, decode_instance, decode_kv, decode_lock, decode_node, decode_query, decode_reply, decode_session,
-    decode_tombstone, encode_autopilot, encode_instance, encode_kv, encode_lock, encode_node, encode_query,
-    encode_reply, encode_session, encode_tombstone,
+    decode_autopilot, decode_coordinate, decode_instance, decode_kv, decode_lock, decode_node, decode_query,
+    decode_reply, decode_session, decode_tombstone, encode_autopilot, encode_coordinate, encode_instance, encode_kv,
+    encode_lock, encode_node, encode_query, encode_reply, encode_session, encode_tombstone,
 };
 use crate::model::{Instance, Lock, LockKind, ServiceKey, fold};
 use std::collections::HashSet;
@@ -39,9 +39,14 @@ pub const HISTORY: u8 = 10;
 /// Prepared queries by id.
 pub const QUERIES: u8 = 20;
 /// The autopilot configuration, one row.
-pub const AUTOPILOT: u8 = 21;
+pub const AUTOPILOT: u8 = 24;
 /// Parts of a snapshot that is being restored, by number.
-pub const RESTORE: u8 = 22;
+pub const RESTORE: u8 = 25;
+
+/// Network coordinates by node and segment.
+pub const COORDINATES: u8 = 21;
+/// Keys that cannot be locked yet.
+pub const LOCK_DELAYS: u8 = 22;
 
 /// A row to write or to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,6 +114,14 @@ impl Rows {
             What::Session { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
                 self.put(SESSIONS, any.id.as_bytes().to_vec(), after.as_ref().map(|s| encode_session(s)));
+            }
+            What::LockDelay { key, until_ms } => {
+                self.put(LOCK_DELAYS, key.to_vec(), until_ms.map(|at| at.to_be_bytes().to_vec()));
+            }
+            What::Coordinate { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                let key = [parts(&[&any.node]), parts_spelled(&[&any.segment])].concat();
+                self.put(COORDINATES, key, after.as_ref().map(|c| encode_coordinate(c)));
             }
             What::Lock { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
@@ -202,7 +215,7 @@ fn encode_meta(meta: &Meta) -> Vec<u8> {
     meta_numbers(meta).iter().flat_map(|n| n.to_be_bytes()).collect()
 }
 
-fn meta_numbers(m: &Meta) -> [u64; 9] {
+fn meta_numbers(m: &Meta) -> [u64; 10] {
     [
         m.revision,
         m.time_ms,
@@ -212,6 +225,7 @@ fn meta_numbers(m: &Meta) -> [u64; 9] {
         m.vanished_revision,
         m.kv_revision,
         m.sessions_revision,
+        m.coordinates_revision,
         m.queries_revision,
     ]
 }

@@ -2,8 +2,9 @@
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
 pub mod autopilot;
-pub mod duration;
+pub mod coordinate;
 pub mod definition;
+pub mod duration;
 pub mod filter;
 pub mod health;
 pub mod instance;
@@ -15,6 +16,7 @@ pub mod query;
 pub mod session;
 
 pub use autopilot::Autopilot;
+pub use coordinate::Coordinate;
 pub use definition::{CheckDefinition, CheckKind, Definitions, ServiceDefinition};
 pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
@@ -22,7 +24,7 @@ pub use kv::{KvEntry, Tombstone};
 pub use names::Invalid;
 pub use node::NodeId;
 pub use query::{PreparedQuery, QueryId, QueryTemplate, ServiceQuery};
-pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, RequestId, Session, SessionId};
+pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, NodeBinding, RequestId, Session, SessionId};
 
 /// A short string: up to 24 bytes live without an allocation.
 pub type Text = compact_str::CompactString;

@@ -1,6 +1,7 @@
 //! What all use cases share: replication, the hub, the clock, the leases, and facts about this server.
 
 use super::Error;
+use super::event::Events;
 use super::lease::Leases;
 use crate::clock::Clock;
 use crate::command::{Command, Outcome};
@@ -86,6 +87,7 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) facts: Facts,
     pub(super) leases: Leases,
+    pub(super) events: Events,
     /// This server's gRPC endpoint, if it has one.
     pub(super) endpoint: Option<Arc<str>>,
     drain: watch::Sender<bool>,
@@ -107,6 +109,7 @@ impl Core {
             clock,
             facts,
             leases,
+            events: Events::default(),
             endpoint,
             drain: watch::Sender::new(false),
             snapshots: Semaphore::new(1),

@@ -7,9 +7,11 @@
 //! Missing: forwarding to the leader (this version runs a single server).
 
 mod batch;
+mod coordinate;
 mod coordination;
 mod core;
 mod error;
+mod event;
 mod expire;
 mod kv;
 mod lease;
@@ -27,6 +29,7 @@ pub use self::core::{Core, Facts, Member, Written};
 pub use batch::BatchDone;
 pub use coordination::{LockAsk, LockDone};
 pub use error::Error;
+pub use event::{EVENT_BYTES_MAX, EVENTS_MAX, EventError, UserEvent};
 pub use kv::PutDone;
 pub use operator::{Peer, PeerName};
 pub use query::{near_first, query_instances};

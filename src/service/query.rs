@@ -60,10 +60,15 @@ pub fn query_instances<'a>(state: &'a State, query: &ServiceQuery) -> Vec<&'a Ar
     found.filter(|instance| is_usable(state, instance, query) && is_wanted(state, instance, query)).collect()
 }
 
-/// Puts what runs on this node first; false if the name says nothing.
-pub fn near_first(_state: &State, instances: &mut [&Arc<Instance>], node: &str) -> bool {
+/// Orders by round trip time from a node, what runs on it first; nodes without a coordinate come last, and equal ones
+/// stay as they are. False if the name says nothing.
+pub fn near_first(state: &State, instances: &mut [&Arc<Instance>], node: &str) -> bool {
+    let distance = |instance: &Instance| match instance.node.eq_ignore_ascii_case(node) {
+        true => -1.0,
+        false => state.distance_s(node, &instance.node).unwrap_or(f64::INFINITY),
+    };
     if !node.is_empty() {
-        instances.sort_by_key(|instance| !instance.node.eq_ignore_ascii_case(node));
+        instances.sort_by(|a, b| distance(a).total_cmp(&distance(b)));
     }
     !node.is_empty()
 }
@@ -89,7 +94,5 @@ fn is_wanted(state: &State, instance: &Instance, query: &ServiceQuery) -> bool {
     };
     let node = state.node(&instance.node).filter(|_| !instance.node.is_empty());
     let node_meta = node.and_then(|n| n.record.meta.as_deref()).unwrap_or_default();
-    tags.iter().all(wanted_tag)
-        && has_all(&query.node_meta, node_meta)
-        && has_all(&query.service_meta, &instance.meta)
+    tags.iter().all(wanted_tag) && has_all(&query.node_meta, node_meta) && has_all(&query.service_meta, &instance.meta)
 }

@@ -3,8 +3,8 @@
 use super::core::unexpected;
 use super::{AGENTLESS, Core, Error, Proof, Written};
 use crate::command::{
-    CatalogDeregister, CatalogRegister, Command, Deregister, Outcome, Record, Register, Rejection, Report,
-    SetOverride, Update,
+    CatalogDeregister, CatalogRegister, Command, Deregister, Outcome, Record, Register, Rejection, Report, SetOverride,
+    Update,
 };
 use crate::machine::{self, State};
 use crate::model::{Instance, InstanceKey, Override, RequestId, ServiceKey};
@@ -21,7 +21,8 @@ impl Core {
     ) -> Result<Written<Vec<Arc<Instance>>>, Error> {
         let session = session.as_ref().map(|proof| self.prove(proof)).transpose()?.map(|s| s.id);
         let command = Command::Register(Register { session, instances });
-        let written = if validate_only { self.rehearse_now(command)? } else { self.propose(request_id, command).await? };
+        let written =
+            if validate_only { self.rehearse_now(command)? } else { self.propose(request_id, command).await? };
         match written.value {
             Outcome::Registered(stored) => Ok(Written { revision: written.revision, value: stored }),
             other => Err(unexpected(&other)),

@@ -31,7 +31,9 @@ impl Core {
         let meta = self.meta(&state, view.term, now_ms);
         let write = move || {
             let out = BufWriter::new(Vec::new());
-            archive::write(out, meta, now_ms / 1000, |out| export(&state, out))?.into_inner().map_err(|e| e.into_error())
+            archive::write(out, meta, now_ms / 1000, |out| export(&state, out))?
+                .into_inner()
+                .map_err(|e| e.into_error())
         };
         let made = tokio::task::spawn_blocking(write).await.map_err(io::Error::other).and_then(|made| made);
         Ok((made.map_err(|error| Error::Internal(format!("cannot make a snapshot: {error}")))?, view))
@@ -109,7 +111,9 @@ impl Core {
             self.inner.leases.forget(&session.id);
         }
         for session in after.sessions().filter(|s| before.session(&s.id).is_none()) {
-            self.inner.leases.track(session.id, session.ttl_ms, session.grace_ms);
+            if let Some(lease_ms) = session.lease_ms() {
+                self.inner.leases.track(session.id, lease_ms, session.grace_ms);
+            }
         }
         self.inner.leases.wake();
     }
@@ -146,10 +150,7 @@ fn each_part(
     archive::read(BufReader::new(file), limits, |state| split(state, &mut part)).map(drop)
 }
 
-fn split(
-    state: &mut dyn Read,
-    part: &mut impl FnMut(Bytes) -> Result<(), ArchiveError>,
-) -> Result<(), ArchiveError> {
+fn split(state: &mut dyn Read, part: &mut impl FnMut(Bytes) -> Result<(), ArchiveError>) -> Result<(), ArchiveError> {
     let mut magic = [0; MAGIC.len()];
     let foreign = || {
         ArchiveError::State(

@@ -28,6 +28,8 @@ pub enum Topic {
     Queries,
     /// One session.
     Session(SessionId),
+    /// Any network coordinate.
+    Coordinates,
     /// A lock or election.
     Lock(LockKind, Text),
 }
@@ -84,7 +86,9 @@ impl Topic {
                 touch(Topic::Lock(any.kind, any.name.clone()));
             }
             What::Query { .. } => touch(Topic::Queries),
-            What::TombstoneDropped(_)
+            What::Coordinate { .. } => touch(Topic::Coordinates),
+            What::LockDelay { .. }
+            | What::TombstoneDropped(_)
             | What::Autopilot(_)
             | What::Gathered { .. }
             | What::Request(_)

@@ -24,7 +24,11 @@ fn plain_outcome() -> BoxedStrategy<Outcome> {
         vec(shared_kv(), 0..3).prop_map(Outcome::Deleted),
         kv().prop_map(Outcome::Got),
         session().prop_map(|s| Outcome::SessionCreated(Arc::new(s))),
-        prop_oneof![any::<u32>().prop_map(Outcome::SessionClosed), any::<u32>().prop_map(Outcome::Expired)],
+        prop_oneof![
+            any::<u32>().prop_map(Outcome::SessionClosed),
+            any::<u32>().prop_map(Outcome::Expired),
+            any::<u32>().prop_map(Outcome::CoordinatesUpdated),
+        ],
         Just(Outcome::Stored),
         any::<bool>().prop_map(Outcome::AutopilotSet),
         (vec(batch_result(), 0..3), vec(batch_failure(), 0..3))
@@ -56,6 +60,7 @@ pub(crate) fn rejection() -> BoxedStrategy<Rejection> {
             string().prop_map(Rejection::NodeConflict),
             string().prop_map(Rejection::MissingService),
             string().prop_map(Rejection::Refused),
+            string().prop_map(Rejection::UnfitBinding),
         ],
     ];
     plain

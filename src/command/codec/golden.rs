@@ -8,11 +8,11 @@ use super::*;
 use crate::command::{
     AcquireLock, CatalogCheck, CatalogDeregister, CatalogRegister, CloseSession, Command, Compare, CreateSession,
     Delete, Deregister, Expect, Expire, LockOp, Op, Outcome, Proclaim, Put, Register, Rejection, ReleaseLock, Report,
-    SetOverride, Target, Txn, Update,
+    SetOverride, Target, Txn, Update, UpdateCoordinates,
 };
 use crate::model::{
-    Behavior, Extra, Health, InstanceKey, Lifecycle, Locality, LockHolder, LockKind, LockWaiter, Override, ServiceKey,
-    TaggedAddress,
+    Behavior, Extra, Health, InstanceKey, Lifecycle, Locality, LockHolder, LockKind, LockWaiter, NodeBinding, Override,
+    ServiceKey, TaggedAddress,
 };
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
@@ -111,7 +111,25 @@ fn session() -> Session {
         behavior: Behavior::Delete,
         create_ms: 6,
         create_revision: 7,
+        binding: None,
     }
+}
+
+fn binding() -> Option<Box<NodeBinding>> {
+    Some(Box::new(NodeBinding {
+        node: "n1".into(),
+        name: "lock".into(),
+        ttl: "15s".into(),
+        lock_delay_ns: 15_000_000_000,
+        node_checks: Some(["serfHealth".into()].into()),
+        service_checks: Some([("alive".into(), "default".into())].into()),
+        checks: ["old".into()].into(),
+    }))
+}
+
+fn coordinate() -> Coordinate {
+    let vec = [0.0, 0.5, -0.5, 1e-9, 1e9, 0.1, 0.2, 0.3];
+    Coordinate { node: "n1".into(), segment: "s".into(), vec, error: 1.5, adjustment: -0.001, height: 1e-5 }
 }
 
 fn lock() -> Lock {
@@ -201,6 +219,7 @@ fn commands() -> Vec<Command> {
             grace_ms: 2,
             labels: vec![("app".into(), "web".into())],
             behavior: Behavior::Release,
+            binding: None,
         }),
         Command::CloseSession(CloseSession { id: SESSION }),
         Command::AcquireLock(AcquireLock { kind, name, session, value, permits: 3, wait: true }),
@@ -251,6 +270,8 @@ fn replies() -> Vec<Reply> {
         Err(Rejection::NodeConflict("taken".into())),
         Err(Rejection::MissingService("n1".into())),
         Err(Rejection::TxnOp { index: 1, cause: Box::new(absent) }),
+        Ok(Outcome::CoordinatesUpdated(3)),
+        Err(Rejection::UnfitBinding("Missing node registration".into())),
     ]
 }
 
@@ -306,6 +327,8 @@ fn record_v1() {
         session: None,
     })));
     records.push(Record { time_ms: 0, request_id: None, command: Command::Expire(Expire::default()) });
+    records.push(record(Command::CreateSession(CreateSession { binding: binding(), ..CreateSession::default() })));
+    records.push(record(Command::UpdateCoordinates(UpdateCoordinates { coordinates: vec![coordinate()] })));
     compare(include_str!("../../../tests/compat/record_v1.hex"), &records, Record::encode, Record::decode);
 }
 
@@ -326,6 +349,8 @@ fn row_v1() {
         encode_tombstone(&tombstone),
         encode_session(&session()),
         encode_lock(&lock()),
+        encode_session(&Session { binding: binding(), ..session() }),
+        encode_coordinate(&coordinate()),
     ];
     same_bytes(&lines, &encoded);
     assert_eq!(decode_instance(&unhex(lines[0])), Ok(instance()));
@@ -335,6 +360,8 @@ fn row_v1() {
     assert_eq!(decode_tombstone(&unhex(lines[4])), Ok(tombstone));
     assert_eq!(decode_session(&unhex(lines[5])), Ok(session()));
     assert_eq!(decode_lock(&unhex(lines[6])), Ok(lock()));
+    assert_eq!(decode_session(&unhex(lines[7])), Ok(Session { binding: binding(), ..session() }));
+    assert_eq!(decode_coordinate(&unhex(lines[8])), Ok(coordinate()));
 }
 
 /// Fails to compile when a variant is added; add its golden value above, then its name here.
@@ -362,6 +389,7 @@ fn every_variant_is_golden() {
         Command::DeleteQuery(_) => 32,
         Command::SetAutopilot(_) => 33,
         Command::Restore(_) => 34,
+        Command::UpdateCoordinates(_) => 16,
     };
     let outcome = |o: &Outcome| match o {
         Outcome::Registered(_) => 0,
@@ -382,6 +410,7 @@ fn every_variant_is_golden() {
         Outcome::Batch { .. } => 30,
         Outcome::Stored => 31,
         Outcome::AutopilotSet(_) => 32,
+        Outcome::CoordinatesUpdated(_) => 15,
     };
     let rejection = |r: &Rejection| match r {
         Rejection::SessionExpired(_) => 0,
@@ -397,13 +426,16 @@ fn every_variant_is_golden() {
         Rejection::NodeConflict(_) => 10,
         Rejection::MissingService(_) => 11,
         Rejection::TxnOp { .. } => 12,
+        Rejection::UnfitBinding(_) => 13,
         Rejection::Refused(_) => 30,
     };
-    let seen: BTreeSet<u32> = commands().iter().chain(&operator::commands()).map(command).collect();
-    assert_eq!(seen.len(), 21);
+    let update = Command::UpdateCoordinates(UpdateCoordinates::default());
+    let all = commands().into_iter().chain(operator::commands()).chain([update]);
+    let seen: BTreeSet<u32> = all.map(|c| command(&c)).collect();
+    assert_eq!(seen.len(), 22);
     let replies: Vec<Reply> = replies().into_iter().chain(operator::replies()).collect();
     let seen: BTreeSet<u32> = replies.iter().filter_map(|r| r.as_ref().ok()).map(outcome).collect();
-    assert_eq!(seen.len(), 18);
+    assert_eq!(seen.len(), 19);
     let seen: BTreeSet<u32> = replies.iter().filter_map(|r| r.as_ref().err()).map(rejection).collect();
     assert_eq!(seen.len(), 14);
 }

@@ -3,6 +3,7 @@
 //! again: what stands in a log was accepted once, under the limits of then.
 
 mod batch;
+mod binding;
 mod field;
 mod instance;
 mod kv;

@@ -51,6 +51,7 @@ impl From<&Command> for Wire {
             Command::DeleteQuery(c) => Wire::DeleteQuery(c.into()),
             Command::SetAutopilot(c) => Wire::SetAutopilot(c.into()),
             Command::Restore(c) => Wire::Restore(c.into()),
+            Command::UpdateCoordinates(c) => Wire::UpdateCoordinates(c.into()),
         }
     }
 }
@@ -81,6 +82,7 @@ impl TryFrom<Wire> for Command {
             Wire::DeleteQuery(c) => Command::DeleteQuery(c.try_into()?),
             Wire::SetAutopilot(c) => Command::SetAutopilot(c.try_into()?),
             Wire::Restore(c) => Command::Restore(c.try_into()?),
+            Wire::UpdateCoordinates(c) => Command::UpdateCoordinates(c.try_into()?),
         })
     }
 }

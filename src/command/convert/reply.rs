@@ -72,6 +72,7 @@ impl From<&Outcome> for pb::Outcome {
             }
             Outcome::Stored => WireOutcome::Stored(pb::Nothing {}),
             Outcome::AutopilotSet(done) => WireOutcome::AutopilotSet(*done),
+            Outcome::CoordinatesUpdated(count) => WireOutcome::CoordinatesUpdated(*count),
         };
         pb::Outcome { outcome: Some(outcome) }
     }
@@ -115,6 +116,7 @@ impl TryFrom<pb::Outcome> for Outcome {
             }
             WireOutcome::Stored(_) => Outcome::Stored,
             WireOutcome::AutopilotSet(done) => Outcome::AutopilotSet(done),
+            WireOutcome::CoordinatesUpdated(count) => Outcome::CoordinatesUpdated(count),
         })
     }
 }
@@ -141,6 +143,7 @@ impl From<&Rejection> for pb::Rejection {
             Rejection::NodeConflict(text) => Cause::NodeConflict(text.clone()),
             Rejection::MissingService(node) => Cause::MissingService(node.clone()),
             Rejection::Refused(text) => Cause::Refused(text.clone()),
+            Rejection::UnfitBinding(text) => Cause::UnfitBinding(text.clone()),
             Rejection::TxnOp { index, cause } => {
                 Cause::TxnOp(Box::new(pb::TxnOpRejection { index: *index, cause: Some(Box::new((&**cause).into())) }))
             }
@@ -173,6 +176,7 @@ impl TryFrom<pb::Rejection> for Rejection {
             Cause::NodeConflict(text) => Rejection::NodeConflict(text),
             Cause::MissingService(node) => Rejection::MissingService(node),
             Cause::Refused(text) => Rejection::Refused(text),
+            Cause::UnfitBinding(text) => Rejection::UnfitBinding(text),
             Cause::TxnOp(op) => {
                 let cause = at("TxnOpRejection", "cause").required(op.cause)?;
                 Rejection::TxnOp { index: op.index, cause: Box::new((*cause).try_into()?) }

@@ -167,6 +167,7 @@ pub(in crate::grpc) fn result(state: &State, outcome: &Outcome, previous: bool) 
         | Outcome::Batch { .. }
         | Outcome::Stored
         | Outcome::AutopilotSet(_) => return None,
+        Outcome::CoordinatesUpdated(_) => return None,
     };
     Some(pb::TxnOpResult { result: Some(result) })
 }

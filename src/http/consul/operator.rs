@@ -3,7 +3,6 @@
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::json::{Object, format_duration};
-use crate::http::read::Read;
 use crate::http::reply::Answer;
 use crate::model::{Autopilot, Text, names};
 use crate::service::PeerName;
@@ -30,8 +29,7 @@ struct Server {
 
 /// GET operator/raft/configuration
 pub(super) async fn raft_configuration(call: Call) -> Result<Answer, Error> {
-    Read::parse(&call.query, false)?;
-    call.check_place()?;
+    call.quiet_read()?;
     let server = |peer: crate::service::Peer| Server {
         id: peer.id,
         node: peer.name,
@@ -81,8 +79,7 @@ pub(super) async fn autopilot_configuration(call: Call) -> Result<Answer, Error>
     if call.method == Method::PUT {
         return set_autopilot(call).await;
     }
-    let read = Read::parse(&call.query, false)?;
-    call.check_place()?;
+    let read = call.quiet_read()?;
     let view = call.gateway.core.view(&read.mode.options()).await?;
     let autopilot = view.state.autopilot().map_or_else(Autopilot::default, |a| (**a).clone());
     let shape = AutopilotShape {
@@ -119,10 +116,8 @@ async fn set_autopilot(mut call: Call) -> Result<Answer, Error> {
             })
         })
         .map_err(unreadable)?;
-    let tags: [(&'static str, &Text); 2] = [
-        ("RedundancyZoneTag", &autopilot.redundancy_zone_tag),
-        ("UpgradeVersionTag", &autopilot.upgrade_version_tag),
-    ];
+    let tags: [(&'static str, &Text); 2] =
+        [("RedundancyZoneTag", &autopilot.redundancy_zone_tag), ("UpgradeVersionTag", &autopilot.upgrade_version_tag)];
     for (field, tag) in tags {
         names::optional_name(field, tag).map_err(crate::service::Error::from)?;
     }

@@ -6,12 +6,12 @@ use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::json::Object;
 use crate::http::read::{Mode, Question, Read};
-use crate::http::reply::{Answer, method_not_allowed};
+use crate::http::reply::{Answer, X_CACHE, method_not_allowed};
 use crate::http::scope::Scope;
 use crate::machine::{QueryMiss, State};
 use crate::model::{Instance, PreparedQuery, QueryId};
 use crate::service::{Consistency, View, near_first, query_instances};
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use uuid::Uuid;
 
 /// /v1/query
@@ -112,9 +112,7 @@ async fn get(call: Call, path: &str) -> Result<Answer, Error> {
 fn resolve(state: &State, name: &str) -> Result<PreparedQuery, Error> {
     state.resolve_query(name).map_err(|miss| match miss {
         QueryMiss::NotFound => not_found(),
-        QueryMiss::TemplateById => {
-            Error::server("prepared query templates can only be resolved up by name, not by ID")
-        }
+        QueryMiss::TemplateById => Error::server("prepared query templates can only be resolved up by name, not by ID"),
     })
 }
 
@@ -213,16 +211,17 @@ async fn execute(call: Call, name: &str) -> Result<Answer, Error> {
         failovers: 0,
         read: ReadMeta::of(&read, &view),
     };
-    Ok(announced(Answer::json(&executed, call.layout())?, &read, &view))
+    let mut answer = announced(Answer::json(&executed, call.layout())?, &read, &view);
+    if call.query.has("cached") {
+        // An execution is shuffled anew each time, and so never kept.
+        answer.headers.insert(X_CACHE, HeaderValue::from_static("MISS"));
+    }
+    Ok(answer)
 }
 
 fn found<'a>(instance: &'a Instance, state: &'a State, datacenter: &'a str) -> Found<'a> {
-    let mut service = NodeService::of(instance);
-    service.tags.null_if_empty = true;
-    let mut checks = checks(instance, state);
-    for check in &mut checks {
-        check.service_tags.null_if_empty = true;
-    }
+    let checks = checks(instance, state).into_iter().map(HealthCheck::with_null_tags).collect();
+    let service = NodeService::of(instance).with_null_tags();
     Found { node: Node::under(instance, state, datacenter), service, checks }
 }
 

@@ -144,10 +144,7 @@ impl<'a> QueryShape<'a> {
             },
             service: ServiceShape {
                 service: &service.service,
-                failover: FailoverShape {
-                    nearest_n: service.nearest_n,
-                    datacenters: service.datacenters.as_deref(),
-                },
+                failover: FailoverShape { nearest_n: service.nearest_n, datacenters: service.datacenters.as_deref() },
                 only_passing: service.only_passing,
                 ignore_check_ids: service.ignore_check_ids.as_deref(),
                 near: &service.near,

@@ -2,7 +2,7 @@
 
 use crate::http::call::Call;
 use crate::http::error::Error;
-use crate::http::read::{Mode, Read};
+use crate::http::read::Mode;
 use crate::http::reply::Answer;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
@@ -18,8 +18,7 @@ pub(super) async fn snapshot(call: Call) -> Result<Answer, Error> {
 }
 
 async fn save(call: Call) -> Result<Answer, Error> {
-    let read = Read::parse(&call.query, false)?;
-    call.check_place()?;
+    let read = call.quiet_read()?;
     let (archive, view) = call.gateway.core.save_snapshot(&read.mode.options()).await?;
     let mut answer = Answer::empty(StatusCode::OK);
     answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-gzip"));

@@ -6,7 +6,7 @@ use super::txn_body;
 use crate::command::{Batch, BatchFailure, BatchResult};
 use crate::http::call::Call;
 use crate::http::error::Error;
-use crate::http::read::{Mode, Read};
+use crate::http::read::Mode;
 use crate::http::reply::{Answer, X_CONSUL_INDEX};
 use http::StatusCode;
 
@@ -29,18 +29,13 @@ impl<'a> Shown<'a> {
         match result {
             BatchResult::Kv(entry) => Shown::Kv(KvPair::of(entry)),
             BatchResult::Node(node) => Shown::Node(Node::of(node, datacenter)),
-            BatchResult::Service(service) => {
-                let mut shown = NodeService::of(service);
-                shown.tags.null_if_empty = true;
-                Shown::Service(Box::new(shown))
-            }
+            BatchResult::Service(service) => Shown::Service(Box::new(NodeService::of(service).with_null_tags())),
             BatchResult::Check { node, service, check } => {
-                let mut shown = match service {
+                let shown = match service {
                     Some(service) => HealthCheck::of_service(check, service, node),
                     None => HealthCheck::of_node(check, node),
                 };
-                shown.service_tags.null_if_empty = true;
-                Shown::Check(Box::new(shown))
+                Shown::Check(Box::new(shown.with_null_tags()))
             }
         }
     }
@@ -75,8 +70,7 @@ struct ReadMeta {
 
 /// PUT txn
 pub(super) async fn txn(mut call: Call) -> Result<Answer, Error> {
-    let read = Read::parse(&call.query, false)?;
-    call.check_place()?;
+    let read = call.quiet_read()?;
     let body = call.body(SIZE_HINT).await?;
     let text = String::from_utf8_lossy(&body);
     let (ops, refused) = txn_body::decode(&text, OPS_MAX)?;

@@ -1,7 +1,7 @@
 //! Rows one after the other in bytes: what a restore carries and what a snapshot for people holds. Each is table
 //! (1 byte), length of the key (u32 big endian), key, length of the value, value.
 
-use super::{LoadError, Loader, REQUESTS, RESTORE, RowOp, Rows, TOMBSTONES, encode_meta};
+use super::{LOCK_DELAYS, LoadError, Loader, REQUESTS, RESTORE, RowOp, Rows, TOMBSTONES, encode_meta};
 use crate::machine::change::What;
 use crate::machine::state::State;
 use thiserror::Error;
@@ -53,14 +53,14 @@ fn part(bytes: &[u8]) -> Result<(&[u8], &[u8]), FrameError> {
 /// # Errors
 /// [`LoadError`] says what is wrong with it.
 pub fn check(table: u8, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
-    if matches!(table, REQUESTS | TOMBSTONES | RESTORE | super::HISTORY) {
+    if matches!(table, REQUESTS | TOMBSTONES | RESTORE | LOCK_DELAYS | super::HISTORY) {
         return Err(LoadError { table, key: key.to_vec(), reason: "the table is not part of a snapshot".to_owned() });
     }
     Loader::new().push(table, key, value)
 }
 
-/// All rows of a state that a snapshot holds, one part of the state after the other: without answers to retries and
-/// the memory of deleted keys, which belong to the log and not to the data.
+/// All rows of a state that a snapshot holds, one part of the state after the other: without answers to retries, the
+/// memory of deleted keys and of locks that were just lost, which belong to the log and not to the data.
 pub fn export(state: &State, mut row: impl FnMut(u8, &[u8], &[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
     let mut put = |what: What| -> std::io::Result<()> {
         let mut rows = Rows::default();
@@ -91,6 +91,9 @@ pub fn export(state: &State, mut row: impl FnMut(u8, &[u8], &[u8]) -> std::io::R
     }
     for query in state.queries.iter() {
         put(What::Query { before: None, after: Some(query.clone()) })?;
+    }
+    for coordinate in state.coordinates.iter() {
+        put(What::Coordinate { before: None, after: Some(coordinate.clone()) })?;
     }
     if let Some(autopilot) = &state.autopilot {
         put(What::Autopilot(autopilot.clone()))?;

@@ -3,7 +3,7 @@
 use super::*;
 use crate::command::CodecError;
 use crate::machine::catalog::{Node, Service};
-use crate::model::{Autopilot, KvEntry, NodeRecord, PreparedQuery, Session, Tombstone};
+use crate::model::{Autopilot, Coordinate, KvEntry, NodeRecord, PreparedQuery, Session, Tombstone};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};
 use thiserror::Error;
@@ -44,6 +44,8 @@ pub struct Loader {
     autopilot: Option<Autopilot>,
     /// Parts of a snapshot by number, each with the id of the restore.
     gathered: BTreeMap<Vec<u8>, (Uuid, Bytes)>,
+    coordinates: Vec<Coordinate>,
+    lock_delays: Vec<(Bytes, u64)>,
     history: Vec<Event>,
 }
 
@@ -95,6 +97,8 @@ impl Loader {
                 let id = Uuid::from_slice(id).map_err(|_| damaged("the id of a restore is not a UUID"))?;
                 self.gathered.insert(key.to_vec(), (id, Bytes::copy_from_slice(rows)));
             }
+            COORDINATES => self.coordinates.push(decode_coordinate(value)?),
+            LOCK_DELAYS => self.lock_delays.push((key.to_vec().into(), number(value)?.0)),
             HISTORY => self.history.extend(history::decode(value)?),
             _ => return Err(damaged("the table is unknown: the file may be of a newer version")),
         }
@@ -105,6 +109,7 @@ impl Loader {
     pub fn finish(mut self) -> Loaded {
         let mut state = State { meta: self.meta.clone(), ..State::default() };
         for session in std::mem::take(&mut self.sessions) {
+            state.index_session(&session);
             state.sessions.insert(Arc::new(session));
         }
         for record in std::mem::take(&mut self.nodes) {
@@ -138,6 +143,13 @@ impl Loader {
         for (id, rows) in std::mem::take(&mut self.gathered).into_values() {
             state.gathered.id = id;
             state.gathered.parts.push_back(rows);
+        }
+        for coordinate in std::mem::take(&mut self.coordinates) {
+            state.coordinates.insert(Arc::new(coordinate));
+        }
+        for (key, until_ms) in std::mem::take(&mut self.lock_delays) {
+            state.lock_delay_ends.insert((until_ms, key.clone()));
+            state.lock_delays.insert(key, until_ms);
         }
         self.history.sort_by_key(|e| e.revision);
         Loaded { state, history: self.history }
@@ -199,8 +211,9 @@ fn decode_meta(mut value: &[u8]) -> Result<Meta, CodecError> {
         vanished_revision: next()?,
         kv_revision: next()?,
         sessions_revision: next()?,
-        // Rows of the first releases end here.
-        queries_revision: next().unwrap_or_default(),
+        // Rows of older releases end here.
+        coordinates_revision: next().unwrap_or(0),
+        queries_revision: next().unwrap_or(0),
     })
 }
 
