@@ -138,19 +138,3 @@ pub struct BatchFailure {
     /// Why.
     pub reason: String,
 }
-
-impl Batch {
-    /// Whether no operation of it can change anything. As in Consul, an unknown verb counts as a reading one.
-    pub fn reads_only(&self) -> bool {
-        self.ops.iter().all(|op| match op {
-            BatchOp::Kv(op) => matches!(
-                op.verb,
-                KvVerb::Get | KvVerb::GetTree | KvVerb::CheckIndex | KvVerb::CheckSession | KvVerb::CheckNotExists
-            ),
-            BatchOp::Node(NodeOp { verb, .. })
-            | BatchOp::Service(ServiceOp { verb, .. })
-            | BatchOp::Check(CheckOp { verb, .. }) => *verb == CatalogVerb::Get,
-            BatchOp::Unknown(_) => true,
-        })
-    }
-}

@@ -2,7 +2,7 @@
 
 use super::kv::KvPair;
 use super::shapes::{HealthCheck, Node, NodeService};
-use super::txn_body;
+use super::txn_body::{self, TxnBody};
 use crate::command::{Batch, BatchFailure, BatchResult};
 use crate::http::call::Call;
 use crate::http::error::Error;
@@ -73,9 +73,9 @@ pub(super) async fn txn(mut call: Call) -> Result<Answer, Error> {
     let read = call.quiet_read()?;
     let body = call.body(SIZE_HINT).await?;
     let text = String::from_utf8_lossy(&body);
-    let (ops, refused) = txn_body::decode(&text, OPS_MAX)?;
+    let TxnBody { ops, failures: refused, writes } = txn_body::decode(&text, OPS_MAX)?;
     let batch = Batch { ops };
-    if !batch.reads_only() {
+    if writes {
         if !refused.is_empty() {
             return answer(&call, &[], &refused, None);
         }

@@ -5,7 +5,7 @@ use super::catalog_register::{CheckBody, node_id};
 use super::service_body::ServiceBody;
 use crate::command::{BatchFailure, BatchOp, CatalogVerb, CheckOp, KvOp, KvVerb, NodeOp, ServiceOp};
 use crate::http::error::Error;
-use crate::http::json::{DecodeError, Object};
+use crate::http::json::{DecodeError, Json, Object};
 use crate::model::limits::META_PAIRS_MAX;
 use crate::model::{Check, Instance, InstanceKey, NodeRecord, ServiceKey, Text, names};
 use bytes::Bytes;
@@ -17,42 +17,60 @@ const KINDS: [&str; 4] = ["KV", "Node", "Service", "Check"];
 /// An operation, or why it cannot even be tried.
 type Decoded = Result<BatchOp, String>;
 
-/// The operations, and those that fail whatever the state is.
-pub(super) fn decode(text: &str, ops_max: usize) -> Result<(Vec<BatchOp>, Vec<BatchFailure>), Error> {
+/// A transaction as it came.
+#[derive(Debug, Default)]
+pub(super) struct TxnBody {
+    /// What to do.
+    pub(super) ops: Vec<BatchOp>,
+    /// Operations that fail whatever the state is.
+    pub(super) failures: Vec<BatchFailure>,
+    /// An operation of it may change something. As in Consul, an unknown verb on a key does not count, and one on
+    /// anything else does.
+    pub(super) writes: bool,
+}
+
+/// Reads a transaction of at most so many operations.
+pub(super) fn decode(text: &str, ops_max: usize) -> Result<TxnBody, Error> {
     let unreadable = |reason: &dyn std::fmt::Display| Error::bad_request(format!("Failed to parse body: {reason}"));
     let list = Object::parse_list(text, "TxnOp", "api.TxnOps", "api.TxnOp").map_err(|e| unreadable(&e))?;
     if list.len() > ops_max {
         let text = format!("Transaction contains too many operations ({} > {ops_max})", list.len());
         return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, text));
     }
-    let (mut ops, mut failures) = (Vec::with_capacity(list.len()), Vec::new());
+    let mut txn = TxnBody::default();
     for (index, object) in list.iter().enumerate() {
         if let Some(other) = object.names().find(|name| !KINDS.iter().any(|kind| kind.eq_ignore_ascii_case(name))) {
             return Err(unreadable(&format!("json: unknown field {other:?}")));
         }
-        match operation(object).map_err(|e| unreadable(&e))? {
-            None => {}
-            Some(Ok(op)) => ops.push(op),
-            Some(Err(reason)) => failures.push(BatchFailure { index: index as u32, reason }),
+        let Some((decoded, writes)) = operation(object).map_err(|e| unreadable(&e))? else { continue };
+        txn.writes |= writes;
+        match decoded {
+            Ok(op) => txn.ops.push(op),
+            Err(reason) => txn.failures.push(BatchFailure { index: index as u32, reason }),
         }
     }
-    Ok((ops, failures))
+    Ok(txn)
 }
 
-fn operation(object: &Object<'_>) -> Result<Option<Decoded>, DecodeError> {
+/// The operation, and whether it may change something.
+fn operation(object: &Object<'_>) -> Result<Option<(Decoded, bool)>, DecodeError> {
     if let Some(op) = object.object("KV", "KVTxnOp", "api.KVTxnOp")? {
-        return Ok(Some(kv(&op)?));
+        let verb = op.text_of_type("Verb", "api.KVOp")?;
+        let writes = matches!(verb, "set" | "cas" | "lock" | "unlock" | "delete" | "delete-tree" | "delete-cas");
+        return Ok(Some((kv(&op)?, writes)));
     }
-    if let Some(op) = object.object("Node", "NodeTxnOp", "api.NodeTxnOp")? {
-        return Ok(Some(node(&op)?));
+    let kinds: [(&str, &'static str, &str, fn(&Object<'_>) -> Result<Decoded, DecodeError>); 3] = [
+        ("Node", "NodeTxnOp", "api.NodeTxnOp", node),
+        ("Service", "ServiceTxnOp", "api.ServiceTxnOp", service),
+        ("Check", "CheckTxnOp", "api.CheckTxnOp", check),
+    ];
+    for (kind, name, go_type, decode) in kinds {
+        if let Some(op) = object.object(kind, name, go_type)? {
+            let writes = !matches!(op.get("Verb"), Some(Json::String(verb)) if verb == "get");
+            return Ok(Some((decode(&op)?, writes)));
+        }
     }
-    if let Some(op) = object.object("Service", "ServiceTxnOp", "api.ServiceTxnOp")? {
-        return service(&op).map(Some);
-    }
-    match object.object("Check", "CheckTxnOp", "api.CheckTxnOp")? {
-        Some(op) => check(&op).map(Some),
-        None => Ok(None),
-    }
+    Ok(None)
 }
 
 fn kv(op: &Object<'_>) -> Result<Decoded, DecodeError> {
@@ -218,9 +236,9 @@ mod tests {
     #[test]
     fn failures_keep_the_place_of_their_operation() {
         let text = r#"[{},{"KV":{"Verb":"set","Key":""}},null,{"KV":{"Verb":"set","Key":"a","Value":"aGk="}}]"#;
-        let (ops, failures) = decode(text, 64).unwrap();
-        assert_eq!(ops.len(), 1);
-        assert_eq!(failures, [BatchFailure { index: 1, reason: "Must provide key".to_owned() }]);
+        let txn = decode(text, 64).unwrap();
+        assert_eq!((txn.ops.len(), txn.writes), (1, true));
+        assert_eq!(txn.failures, [BatchFailure { index: 1, reason: "Must provide key".to_owned() }]);
         let error = decode(r#"[{"KV":{"Verb":"set","Key":"a","Value":"aGk$"}}]"#, 64).unwrap_err();
         assert_eq!(error.text, "Failed to parse body: illegal base64 data at input byte 3");
     }
