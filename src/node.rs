@@ -23,8 +23,8 @@ use tracing::{info, warn};
 
 /// How long streams and requests may take to end once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
-/// When the work of starting is over: clients that waited for the server have come back by then.
-const SETTLED: Duration = Duration::from_secs(1);
+/// When the work of starting is over: the first checkpoint is written, and clients that waited have come back.
+const SETTLED: Duration = Duration::from_secs(3);
 /// How often the metrics recorder folds its samples, which bounds its memory.
 const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 

@@ -182,6 +182,12 @@ async fn half_a_data_directory_is_refused() {
     let handle = super::start(options.clone(), hub()).await.expect("starts");
     handle.propose(None, put("a", "1")).await.expect("is accepted").1.expect("is done");
     handle.shutdown().await.expect("stops");
+    let segment = dir.path().join("raft-0000000000000000.log");
+    let aside = dir.path().join("aside");
+    std::fs::rename(&segment, &aside).expect("moves");
+    let error = super::start(options.clone(), hub()).await.expect_err("is refused").to_string();
+    assert!(error.contains("raft-0000000000000000.log: it is missing, and with it the raft log; restore"), "{error}");
+    std::fs::rename(&aside, &segment).expect("moves");
     std::fs::remove_file(dir.path().join("raft.redb")).expect("removes");
     let error = super::start(options, hub()).await.expect_err("is refused");
     assert_eq!(

@@ -229,6 +229,18 @@ impl Journal {
         Ok(())
     }
 
+    /// Makes sure that there is a file: a new log makes one before it can hold anything, a later one must have it.
+    pub(super) fn require_file(&mut self, new: bool) -> Result<(), StoreError> {
+        match self.current {
+            Some(_) => Ok(()),
+            None if new => self.begin(),
+            None => Err(StoreError::corrupt(
+                &self.medium.describe(&name(self.next)),
+                "it is missing, and with it the raft log",
+            )),
+        }
+    }
+
     /// For readers.
     pub(super) fn entries(&self) -> &Arc<Entries> {
         &self.entries

@@ -75,7 +75,8 @@ impl Log {
         let segment = meta(tables::META_SEGMENT)?.map(|b| b.try_into().map(u64::from_le_bytes));
         let segment = segment.transpose().map_err(|_| StoreError::corrupt(&file, "bad segment row"))?.unwrap_or(0);
         let purged_index = purged.as_ref().map(|p| p.index);
-        let Found { journal, committed, last } = Journal::open(medium, segment, purged_index)?;
+        let Found { mut journal, committed, last } = Journal::open(medium, segment, purged_index)?;
+        journal.require_file(identity.is_none())?;
         // Entries up to the purged mark share a file with later ones.
         let last = last.filter(|(index, _)| Some(*index) > purged_index);
 

@@ -150,7 +150,10 @@ async fn after_a_failure_nothing_is_acknowledged() {
         disk.plan(0, fault);
         assert!(!append_and_wait(&log, vec![entry(1, 0)]).await, "{fault:?}");
         let message = fatal.wait().await;
-        assert!(message.starts_with("raft-0000000000000000.log on a simulated disk: cannot write the raft log"), "{message}");
+        assert!(
+            message.starts_with("raft-0000000000000000.log on a simulated disk: cannot write the raft log"),
+            "{message}"
+        );
         assert!(message.contains(reason) && message.contains(mend), "{fault:?}: {message}");
         assert!(!append_and_wait(&log, vec![entry(1, 0)]).await, "{fault:?}: acknowledged afterwards");
         log.save_vote(vec![1]).await.expect_err("acknowledged afterwards");
