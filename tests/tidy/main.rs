@@ -14,6 +14,7 @@ use source::{Source, tree};
 pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("archive", &[]),
     ("clock", &[]),
+    ("footprint", &[]),
     ("proto", &[]),
     ("model", &[]),
     ("command", &["model", "proto"]),

@@ -46,7 +46,7 @@ pub struct Loader {
     gathered: BTreeMap<Vec<u8>, (Uuid, Bytes)>,
     coordinates: Vec<Coordinate>,
     lock_delays: Vec<(Bytes, u64)>,
-    history: Vec<Event>,
+    history: Vec<history::Stored>,
 }
 
 impl Loader {
@@ -152,7 +152,8 @@ impl Loader {
             state.lock_delays.insert(key, until_ms);
         }
         self.history.sort_by_key(|e| e.revision);
-        Loaded { state, history: self.history }
+        let history = history::resolve(self.history, |key| state.kv.get(key).cloned());
+        Loaded { state, history }
     }
 
     /// Instances come grouped by service when rows come in order; any order gives the same state.
