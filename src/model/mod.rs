@@ -2,6 +2,7 @@
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
 pub mod coordinate;
+pub mod definition;
 pub mod filter;
 pub mod health;
 pub mod instance;
@@ -12,6 +13,7 @@ pub mod node;
 pub mod session;
 
 pub use coordinate::Coordinate;
+pub use definition::{CheckDefinition, CheckKind, Definitions, ServiceDefinition};
 pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
 pub use kv::{KvEntry, Tombstone};

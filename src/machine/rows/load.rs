@@ -42,7 +42,7 @@ pub struct Loader {
     requests: Vec<Request>,
     coordinates: Vec<Coordinate>,
     lock_delays: Vec<(Bytes, u64)>,
-    history: Vec<Event>,
+    history: Vec<history::Stored>,
 }
 
 impl Loader {
@@ -132,7 +132,8 @@ impl Loader {
             state.lock_delays.insert(key, until_ms);
         }
         self.history.sort_by_key(|e| e.revision);
-        Loaded { state, history: self.history }
+        let history = history::resolve(self.history, |key| state.kv.get(key).cloned());
+        Loaded { state, history }
     }
 
     /// Instances come grouped by service when rows come in order; any order gives the same state.
