@@ -207,6 +207,13 @@ fn every_kind_of_read_is_woken_by_its_subject() {
         server.put(REGISTER, web(1, 1000 + n)).ok();
         let node = format!("{{\"Node\":\"node-1\",\"Address\":\"10.1.1.{n}\"}}");
         server.put(REGISTER, node).ok();
+        let check = format!(
+            r#"{{"CheckID":"service:web-1","Name":"tcp","ServiceID":"web-1","Status":"passing","Output":"{n}"}}"#
+        );
+        server.put(REGISTER, format!(r#"{{"Node":"node-1","SkipNodeUpdate":true,"Check":{check}}}"#)).ok();
+        server.put("/v1/session/create", r#"{"Node":"node-1","NodeChecks":[]}"#).ok();
+        let place = format!(r#"{{"Node":"node-1","Coord":{{"Vec":[{n},0,0,0,0,0,0,0]}}}}"#);
+        server.put("/v1/coordinate/update", place).ok();
         server.put("/v1/kv/tree/leaf", format!("{n}")).ok();
     };
     for (n, target) in [
@@ -220,6 +227,21 @@ fn every_kind_of_read_is_woken_by_its_subject() {
         "/v1/kv/tree/?recurse&",
         "/v1/kv/tree?keys&",
         "/v1/kv/tree/leaf?raw&",
+        "/v1/catalog/node-services/node-1?",
+        "/v1/catalog/connect/web?",
+        "/v1/health/connect/web?",
+        "/v1/health/node/node-1?",
+        "/v1/health/checks/web?",
+        "/v1/health/state/any?",
+        "/v1/health/state/passing?node-meta=a:b&",
+        "/v1/health/service/web?near=_agent&",
+        "/v1/session/list?",
+        "/v1/session/node/node-1?",
+        "/v1/coordinate/nodes?",
+        "/v1/coordinate/node/node-1?",
+        "/v1/internal/ui/nodes?",
+        "/v1/internal/ui/node/node-1?",
+        "/v1/internal/ui/services?",
     ]
     .into_iter()
     .enumerate()
@@ -232,6 +254,53 @@ fn every_kind_of_read_is_woken_by_its_subject() {
             assert!(poll.join().expect("the poll").index() > index, "{target}");
         });
         assert!(started.elapsed() < Duration::from_secs(40), "{target} waited for its end");
+    }
+}
+
+#[test]
+fn an_event_wakes_those_who_wait_for_one_of_its_name() {
+    let server = Server::dev();
+    let addr = server.http_addr();
+    assert_eq!(server.get("/v1/event/list").ok().index(), 1);
+    std::thread::scope(|scope| {
+        let poll = scope.spawn(|| get(addr, "/v1/event/list?name=deploy&index=1&wait=60s"));
+        server.put("/v1/event/fire/other", "x").ok();
+        let fired = server.put("/v1/event/fire/deploy", "x").ok().json();
+        let woken = poll.join().expect("the poll").ok();
+        assert_eq!(woken.json()[0]["ID"], fired["ID"]);
+        let again = server.get(&format!("/v1/event/list?name=deploy&index={}&wait=10ms", woken.index()));
+        assert_eq!(again.index(), woken.index(), "the same event is no news");
+    });
+}
+
+#[test]
+fn the_end_of_a_session_wakes_those_who_wait_for_its_key() {
+    let server = Server::dev();
+    let addr = server.http_addr();
+    let session = server.put("/v1/session/create", r#"{"LockDelay":"0s"}"#).ok().json();
+    let id = session["ID"].as_str().expect("an id").to_owned();
+    server.put(&format!("/v1/kv/lock?acquire={id}"), "mine").ok();
+    let held = server.get("/v1/kv/lock").ok();
+    assert_eq!(held.json()[0]["Session"].as_str(), Some(id.as_str()));
+    std::thread::scope(|scope| {
+        let poll = scope.spawn(|| get(addr, &format!("/v1/kv/lock?index={}&wait=60s", held.index())));
+        server.put(&format!("/v1/session/destroy/{id}"), "").ok();
+        let woken = poll.join().expect("the poll").ok();
+        assert_eq!((woken.json()[0]["Session"].as_str(), woken.json()[0]["LockIndex"].as_u64()), (None, Some(1)));
+    });
+}
+
+#[test]
+fn packed_answers_are_those_of_the_present_state() {
+    let server = Server::dev();
+    for n in 0..20 {
+        server.put(REGISTER, web(1, n)).ok();
+        for _ in 0..2 {
+            let packed = server.request("GET", "/v1/health/service/web", &[("Accept-Encoding", "gzip")], b"").ok();
+            let mut plain = String::new();
+            flate2::read::GzDecoder::new(&packed.body[..]).read_to_string(&mut plain).expect("gzip");
+            assert_eq!(plain, server.get("/v1/health/service/web").ok().text());
+        }
     }
 }
 
