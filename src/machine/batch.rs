@@ -44,12 +44,12 @@ impl Writer<'_> {
 
     fn batch_kv(&mut self, op: &KvOp) -> Done {
         let key = String::from_utf8_lossy(&op.key).into_owned();
-        let stale = |what| move |_| format!("failed to {what} key {key:?}, index is stale");
+        let stale = |what: &str| format!("failed to {what} key {key:?}, index is stale");
         match op.verb {
             KvVerb::Set => self.batch_put(op, None, LockOp::Keep, ""),
             KvVerb::Cas => {
                 let current = self.state.kv(&op.key).map_or(0, |e| e.modify_revision);
-                expect(Some(op.index), current).map_err(stale("set"))?;
+                expect(Some(op.index), current).map_err(|_| stale("set"))?;
                 self.batch_put(op, Some(op.index), LockOp::Keep, "")
             }
             KvVerb::Lock => {
@@ -67,7 +67,7 @@ impl Writer<'_> {
             KvVerb::DeleteTree => self.batch_delete(Target::Prefix(op.key.clone())),
             KvVerb::DeleteCas => {
                 if let Some(entry) = self.state.kv(&op.key) {
-                    expect(Some(op.index), entry.modify_revision).map_err(stale("delete"))?;
+                    expect(Some(op.index), entry.modify_revision).map_err(|_| stale("delete"))?;
                 }
                 self.batch_delete(Target::Key(op.key.clone()))
             }

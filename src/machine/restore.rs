@@ -225,8 +225,8 @@ impl Writer<'_> {
             self.remove_coordinates(&node);
         }
         for coordinate in wanted.coordinates() {
-            let mut now = self.state.coordinates_of(&coordinate.node);
-            if now.all(|now| now != coordinate) {
+            let differs = self.state.coordinates_of(&coordinate.node).all(|now| now != coordinate);
+            if differs {
                 self.store_coordinate((**coordinate).clone());
             }
         }
