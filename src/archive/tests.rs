@@ -4,7 +4,7 @@ use super::*;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use proptest::prelude::*;
-use std::io::{Read, Write};
+use std::io::Write;
 
 const LIMITS: Limits = Limits { state_bytes_max: 1 << 20 };
 

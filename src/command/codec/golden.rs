@@ -437,5 +437,5 @@ fn every_variant_is_golden() {
     let seen: BTreeSet<u32> = replies.iter().filter_map(|r| r.as_ref().ok()).map(outcome).collect();
     assert_eq!(seen.len(), 19);
     let seen: BTreeSet<u32> = replies.iter().filter_map(|r| r.as_ref().err()).map(rejection).collect();
-    assert_eq!(seen.len(), 14);
+    assert_eq!(seen.len(), 15);
 }

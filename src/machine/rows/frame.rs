@@ -1,7 +1,8 @@
 //! Rows one after the other in bytes: what a restore carries and what a snapshot for people holds. Each is table
 //! (1 byte), length of the key (u32 big endian), key, length of the value, value.
 
-use super::{LOCK_DELAYS, LoadError, Loader, REQUESTS, RESTORE, RowOp, Rows, TOMBSTONES, encode_meta};
+use super::{KV, LOCK_DELAYS, LoadError, Loader, REQUESTS, RESTORE, RowOp, Rows, TOMBSTONES, encode_meta};
+use crate::command::codec::encode_kv;
 use crate::machine::change::What;
 use crate::machine::state::State;
 use thiserror::Error;
@@ -66,9 +67,7 @@ pub fn export(state: &State, mut row: impl FnMut(u8, &[u8], &[u8]) -> std::io::R
         let mut rows = Rows::default();
         rows.add(&what);
         for RowOp { table, key, value } in rows.ops {
-            if table != TOMBSTONES
-                && let Some(value) = value
-            {
+            if let Some(value) = value {
                 row(table, &key, &value)?;
             }
         }
@@ -84,7 +83,7 @@ pub fn export(state: &State, mut row: impl FnMut(u8, &[u8], &[u8]) -> std::io::R
         put(What::Instance { before: None, after: Some(instance.clone()) })?;
     }
     for entry in state.kv.iter() {
-        put(What::Kv { before: None, after: Some(entry.clone()) })?;
+        row(KV, &entry.key, &encode_kv(entry))?;
     }
     for lock in state.locks.iter() {
         put(What::Lock { before: None, after: Some(lock.clone()) })?;
