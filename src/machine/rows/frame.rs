@@ -63,6 +63,9 @@ pub fn check(table: u8, key: &[u8], value: &[u8]) -> Result<(), LoadError> {
 /// All rows of a state that a snapshot holds, one part of the state after the other: without answers to retries, the
 /// memory of deleted keys and of locks that were just lost, which belong to the log and not to the data.
 pub fn export(state: &State, mut row: impl FnMut(u8, &[u8], &[u8]) -> std::io::Result<()>) -> std::io::Result<()> {
+    for entry in state.kv.iter() {
+        row(KV, &entry.key, &encode_kv(entry))?;
+    }
     let mut put = |what: What| -> std::io::Result<()> {
         let mut rows = Rows::default();
         rows.add(&what);
@@ -81,9 +84,6 @@ pub fn export(state: &State, mut row: impl FnMut(u8, &[u8], &[u8]) -> std::io::R
     }
     for instance in state.services.iter().flat_map(|s| s.instances.iter()) {
         put(What::Instance { before: None, after: Some(instance.clone()) })?;
-    }
-    for entry in state.kv.iter() {
-        row(KV, &entry.key, &encode_kv(entry))?;
     }
     for lock in state.locks.iter() {
         put(What::Lock { before: None, after: Some(lock.clone()) })?;
