@@ -6,6 +6,9 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod dns;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grpc;
 pub mod http;
 pub mod machine;

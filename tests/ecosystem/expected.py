@@ -101,6 +101,10 @@ class List:
                 row.outcomes[column] = outcome
         self.rows = {test: row for test, row in self.rows.items() if row.outcomes != ["-", "-"]}
 
+    def passes(self, kind, test):
+        """Whether the list says that this test passes on this server."""
+        return test in self.rows and self.rows[test].outcomes[COLUMN[kind]] == "pass"
+
     def compare(self, kind, outcomes):
         column = COLUMN[kind]
         report = Report(passed=sum(o == "pass" for o in outcomes.values()), total=len(outcomes))

@@ -31,6 +31,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dns", &["service", "agent", "watch", "machine", "model", "clock"]),
     ("ui", &["service", "agent", "model"]),
     ("node", EVERYTHING),
+    ("fuzzing", EVERYTHING),
     ("cli", &["config", "clock"]),
     ("main", &["cli"]),
     ("lib", EVERYTHING),

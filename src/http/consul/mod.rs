@@ -8,6 +8,8 @@ mod agent_register;
 mod catalog;
 mod catalog_register;
 mod filter;
+#[cfg(fuzzing)]
+pub(in crate::http) mod fuzz;
 mod health;
 mod kv;
 mod kv_write;
