@@ -4,7 +4,7 @@
 //! choose for themselves (ids, indexes) is replaced before the answers are compared (`normal.rs`); where they differ
 //! on purpose, `deviations.rs` says why.
 //!
-//! `LICTOR_TEST_CONSUL` names the program; without it the one that `.ci/install` unpacks is used, and without that the
+//! `LICTOR_TEST_CONSUL` names the program (`.ci/install` unpacks one below `target/tools/bullseye`); without it the
 //! tests say so and are skipped. `LICTOR_TEST_SEED=N` replays one seed, `LICTOR_TEST_SEEDS=N` tries so many new ones,
 //! `LICTOR_TEST_STEPS=N` sets the length of each. Missing: what takes time to happen (session TTLs, lock delays that
 //! end), and everything that needs a second node.

@@ -79,8 +79,8 @@ impl Pair {
 impl Side {
     fn ask(&self, op: &Op) -> (Response, Normal) {
         let (path, body) = (self.fill(&op.path), self.fill(&op.body));
-        let answer = http::request(self.http, op.method, &path, &[], body.as_bytes())
-            .unwrap_or_else(|e| panic!("{op}: {e}"));
+        let answer =
+            http::request(self.http, op.method, &path, &[], body.as_bytes()).unwrap_or_else(|e| panic!("{op}: {e}"));
         let normal = Normal::of(&answer, &self.known, op.order);
         (answer, normal)
     }

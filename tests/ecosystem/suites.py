@@ -22,6 +22,8 @@ PY_CONSUL = "1.8.0"
 # py-consul's suite runs each test once for each of these images; here they are all the same server.
 PY_CONSUL_IMAGE = "1.22.0"
 RS_CONSUL = "0.15.0"
+# No suite may take longer.
+SUITE_SECONDS = 900
 # One more than tests of the Go client that have ever panicked in one run, and some.
 GO_RUNS_MAX = 8
 
@@ -52,7 +54,9 @@ def run_tests(command, **options):
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options) as tests:
         try:
-            out, err = tests.communicate()
+            out, err = tests.communicate(timeout=SUITE_SECONDS)
+        except subprocess.TimeoutExpired as late:
+            raise SuiteFailed(f"{command[0]} has not ended within {SUITE_SECONDS} s") from late
         finally:
             try:
                 os.killpg(tests.pid, signal.SIGKILL)
@@ -183,7 +187,7 @@ def npm_consul(server: Program, work):
     with Server(server, {"enable_script_checks": True}) as running:
         env = environment(ECOSYSTEM_PORT=str(running.port))
         reporter = ["--test-reporter=junit", f"--test-reporter-destination={report}"]
-        command = ["node", "--test", "--test-concurrency=1", *reporter, *tests]
+        command = ["node", "--test", "--test-concurrency=1", "--test-timeout=60000", *reporter, *tests]
         done = run_tests(command, cwd=folder, env=env)
         keep_log(work, "npm-consul", done.stdout + done.stderr + running.output())
     # The class of every test of this runner is "test".

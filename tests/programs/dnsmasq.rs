@@ -10,7 +10,7 @@ use std::net::{IpAddr, SocketAddr};
 fn dnsmasq_forwards_the_domain() {
     let Some(program) = find("dnsmasq") else { return };
     let server = Server::dev();
-    register(&server, "web", "web-1", 8080, r#"["v1"]"#);
+    register(&server, "web", 8080, &["v1"], "passing");
     let folder = tempfile::tempdir().expect("temporary folder");
     let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
     let (to, port) = (server.dns_addr(), address.port());

@@ -91,7 +91,7 @@ fn haproxy_resolves_its_backends_and_follows_their_health() {
     let server = Server::dev();
     let mut ports = [backend(), backend()];
     ports.sort_unstable();
-    register(&server, "web", "web-1", ports[0], "[]");
+    register(&server, "web", ports[0], &[], "passing");
     let folder = tempfile::tempdir().expect("temporary folder");
     let file = folder.path().join("haproxy.cfg");
     std::fs::write(&file, config(&server, folder.path())).expect("written");
@@ -102,11 +102,11 @@ fn haproxy_resolves_its_backends_and_follows_their_health() {
     };
     until(&ports[..1]);
     assert_eq!(answered_by(folder.path()), Some(ports[0]));
-    register(&server, "web", "web-2", ports[1], "[]");
+    register(&server, "web", ports[1], &[], "passing");
     until(&ports);
-    server.put("/v1/agent/check/fail/service:web-1", "").ok();
+    register(&server, "web", ports[0], &[], "critical");
     until(&ports[1..]);
     assert_eq!(answered_by(folder.path()), Some(ports[1]));
-    server.put("/v1/agent/check/pass/service:web-1", "").ok();
+    register(&server, "web", ports[0], &[], "passing");
     until(&ports);
 }

@@ -13,15 +13,18 @@ mod prometheus;
 
 use common::Server;
 
-/// Registers an instance with a check that a client keeps up, passing.
-fn register(server: &Server, service: &str, id: &str, port: u16, tags: &str) {
-    let body = format!(
-        r#"{{"ID":"{id}","Name":"{service}","Port":{port},"Address":"127.0.0.1","Tags":{tags},
-            "Meta":{{"team":"blue"}},"Check":{{"TTL":"10m","Status":"passing"}}}}"#
-    );
-    server.put("/v1/agent/service/register", body).ok();
+/// Registers an instance, on a node of its own, with one check.
+fn register(server: &Server, service: &str, port: u16, tags: &[&str], status: &str) {
+    let id = format!("{service}-{port}");
+    let body = serde_json::json!({
+        "Node": format!("node-{id}"), "Address": "127.0.0.1",
+        "Service": {"ID": id, "Service": service, "Port": port, "Tags": tags, "Meta": {"team": "blue"}},
+        "Check": {"Node": format!("node-{id}"), "CheckID": "alive", "ServiceID": id, "Status": status},
+    });
+    server.put("/v1/catalog/register", body.to_string()).ok();
 }
 
-fn deregister(server: &Server, id: &str) {
-    server.put(&format!("/v1/agent/service/deregister/{id}"), "").ok();
+fn deregister(server: &Server, service: &str, port: u16) {
+    let body = serde_json::json!({"Node": format!("node-{service}-{port}")});
+    server.put("/v1/catalog/deregister", body.to_string()).ok();
 }

@@ -43,8 +43,8 @@ fn targets(prometheus: SocketAddr, job: &str) -> Option<Vec<(String, serde_json:
 fn prometheus_finds_and_follows_its_targets() {
     let Some(program) = find("prometheus") else { return };
     let server = Server::dev();
-    register(&server, "web", "web-1", 1001, r#"["scrape","v1"]"#);
-    register(&server, "other", "other-1", 1002, r#"["v1"]"#);
+    register(&server, "web", 1001, &["scrape", "v1"], "passing");
+    register(&server, "other", 1002, &["v1"], "passing");
     let folder = tempfile::tempdir().expect("temporary folder");
     let file = folder.path().join("prometheus.yml");
     std::fs::write(&file, config(&server)).expect("written");
@@ -65,13 +65,13 @@ fn prometheus_finds_and_follows_its_targets() {
     let labels = &found[0].1;
     let expected = serde_json::json!({
         "instance": "127.0.0.1:1001", "job": "tagged", "service": "web", "team": "blue", "dc": "dc1",
-        "tags": ",scrape,v1,", "node": server.node(),
+        "tags": ",scrape,v1,", "node": "node-web-1001",
     });
     assert_eq!(*labels, expected);
-    register(&server, "web", "web-2", 1003, r#"["scrape"]"#);
+    register(&server, "web", 1003, &["scrape"], "passing");
     until("tagged", &[1001, 1003]);
-    register(&server, "later", "later-1", 1004, "[]");
+    register(&server, "later", 1004, &[], "passing");
     until("named", &[1004]);
-    deregister(&server, "web-1");
+    deregister(&server, "web", 1001);
     until("tagged", &[1003]);
 }

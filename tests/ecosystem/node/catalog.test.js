@@ -91,14 +91,18 @@ test("health.node, health.checks, health.service, health.state", () =>
 test("health.service blocks until an instance appears", async () => {
   const empty = await consul.health.service({ service: "awaited", wait: "1ms" });
   assert.deepEqual(empty, []);
-  const found = new Promise((resolve, reject) => {
-    const watch = consul.watch({ method: consul.health.service, options: { service: "awaited", passing: true } });
-    watch.on("error", reject);
-    watch.on("change", (data) => data.length === 1 && (watch.end(), resolve(data)));
-  });
-  await registered("awaited", async () => {
-    assert.equal((await found)[0].Service.Service, "awaited");
-  });
+  const watch = consul.watch({ method: consul.health.service, options: { service: "awaited", passing: true } });
+  try {
+    const found = new Promise((resolve, reject) => {
+      watch.on("error", reject);
+      watch.on("change", (data) => data.length === 1 && resolve(data));
+    });
+    await registered("awaited", async () => {
+      assert.equal((await found)[0].Service.Service, "awaited");
+    });
+  } finally {
+    watch.end();
+  }
 });
 
 test("status.leader, status.peers", async () => {
