@@ -66,7 +66,8 @@ fn state() -> State {
         instance.tags = vec!["a".into(), format!("t{at}").into()];
         let register = CatalogRegister { node, skip_node_update: false, service: Some(instance), checks: Vec::new() };
         let command = Command::CatalogRegister(Box::new(register));
-        let applied = machine::apply(&mut state, u64::from(at) + 1, 1, &Record { time_ms: 1, request_id: None, command });
+        let applied =
+            machine::apply(&mut state, u64::from(at) + 1, 1, &Record { time_ms: 1, request_id: None, command });
         assert!(applied.reply.is_ok(), "{:?}", applied.reply);
     }
     state

@@ -38,7 +38,8 @@ pub(crate) fn body(bytes: &[u8]) {
     let Some((&which, text)) = bytes.split_first() else { return };
     let text = String::from_utf8_lossy(text);
     if parse(&text).is_ok() {
-        let write = |text: &str| encode(&Raw(text), Layout::Compact).map(|json| String::from_utf8_lossy(&json).into_owned());
+        let write =
+            |text: &str| encode(&Raw(text), Layout::Compact).map(|json| String::from_utf8_lossy(&json).into_owned());
         let once = write(&text).unwrap_or_else(|e| panic!("{text} is read and not written: {e}"));
         assert_eq!(write(&once).ok(), Some(once), "{text}");
     }

@@ -5,9 +5,9 @@
 //! on purpose, `deviations.rs` says why.
 //!
 //! `LICTOR_TEST_CONSUL` names the program (`.ci/install` unpacks one below `target/tools/bullseye`); without it the
-//! tests say so and are skipped. `LICTOR_TEST_SEED=N` replays one seed, `LICTOR_TEST_SEEDS=N` tries so many new ones,
-//! `LICTOR_TEST_STEPS=N` sets the length of each. Missing: what takes time to happen (session TTLs, lock delays that
-//! end), and everything that needs a second node.
+//! tests say so and are skipped. `LICTOR_TEST_SEED=N` replays one seed and prints its requests, `LICTOR_TEST_SEEDS=N`
+//! tries so many new ones, `LICTOR_TEST_STEPS=N` sets the length of each. Missing: what takes time to happen (session
+//! TTLs, lock delays that end), and everything that needs a second node.
 
 #[path = "../common/mod.rs"]
 mod common;
@@ -58,6 +58,9 @@ fn compare(name: &str, plan: fn(&mut Random) -> plan::Plan) {
         for step in 0..number("LICTOR_TEST_STEPS").unwrap_or(STEPS) {
             let op = plan.next(&mut random);
             requests += 1;
+            if number("LICTOR_TEST_SEED").is_some() {
+                println!("{step}: {op}");
+            }
             if let Some(difference) = pair.run(&op) {
                 found.push(format!("{name}, seed {seed}, step {step}: {difference}"));
             }

@@ -1,20 +1,18 @@
 //! What is left of an answer when everything is replaced that a server chooses for itself.
 
 use super::common::http::Response;
-use super::op::Order;
+use super::op::{NODE, Order};
 use regex::Regex;
 use serde_json::{Map, Value};
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
 static UUID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}").expect("a regex")
 });
 
-/// Positions in the log: both servers count, but not the same things.
-const INDEXES: &[&str] = &["CreateIndex", "ModifyIndex", "Index"];
-/// What says nothing about behaviour: the time, the version, ports, distances.
-const IGNORED: &[&str] = &["RTT", "Version", "LastContact"];
+/// What says nothing about behaviour: distances, and since when the leader was not heard of.
+const IGNORED: &[&str] = &["RTT", "LastContact"];
 
 /// An answer, ready to be compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,10 +44,7 @@ impl Normal {
         let json = content_type.starts_with("application/json").then(|| serde_json::from_slice(&answer.body).ok());
         let body = match json.flatten() {
             Some(mut json) => {
-                let mut indexes = BTreeSet::new();
-                collect(&json, &mut indexes);
-                let ranks: BTreeMap<u64, usize> = indexes.into_iter().zip(1..).collect();
-                replace(&mut json, names, &ranks, order);
+                replace(&mut json, names, order);
                 Body::Json(json)
             }
             None => Body::Text(text(&answer.text(), names)),
@@ -67,55 +62,56 @@ fn text(text: &str, names: &BTreeMap<String, String>) -> String {
     UUID.replace_all(&text, "<uuid>").into_owned()
 }
 
-fn collect(json: &Value, indexes: &mut BTreeSet<u64>) {
-    match json {
-        Value::Array(items) => items.iter().for_each(|item| collect(item, indexes)),
-        Value::Object(fields) => {
-            for (key, value) in fields {
-                match value.as_u64() {
-                    Some(index) if INDEXES.contains(&key.as_str()) => drop(indexes.insert(index)),
-                    _ => collect(value, indexes),
-                }
-            }
-        }
-        _ => {}
-    }
-}
-
-/// Replaces names and ids in strings, and each index by its rank among those of the answer.
-fn replace(json: &mut Value, names: &BTreeMap<String, String>, ranks: &BTreeMap<u64, usize>, order: Order) {
+/// Replaces names and ids in strings, and what a server chooses in objects.
+fn replace(json: &mut Value, names: &BTreeMap<String, String>, order: Order) {
     match json {
         Value::String(string) => *string = text(string, names),
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| replace(item, names, ranks, order));
+            items.iter_mut().for_each(|item| replace(item, names, order));
             if order == Order::Free {
                 items.sort_by_cached_key(Value::to_string);
             }
         }
         Value::Object(fields) => {
+            indexes(fields);
+            of_the_server_itself(fields);
             let old = std::mem::take(fields);
-            *fields = old
-                .into_iter()
-                .filter(|(key, _)| !IGNORED.contains(&key.as_str()))
-                .map(|(key, value)| field(key, value, names, ranks, order))
-                .collect::<Map<_, _>>();
+            let kept = old.into_iter().filter(|(key, _)| !IGNORED.contains(&key.as_str()));
+            *fields = kept
+                .map(|(key, mut value)| {
+                    replace(&mut value, names, order);
+                    (text(&key, names), value)
+                })
+                .collect();
         }
         _ => {}
     }
 }
 
-fn field(
-    key: String,
-    mut value: Value,
-    names: &BTreeMap<String, String>,
-    ranks: &BTreeMap<u64, usize>,
-    order: Order,
-) -> (String, Value) {
-    match value.as_u64().filter(|_| INDEXES.contains(&key.as_str())).and_then(|index| ranks.get(&index)) {
-        Some(rank) => (key, Value::from(format!("<{rank}>"))),
-        None => {
-            replace(&mut value, names, ranks, order);
-            (text(&key, names), value)
+/// Positions in the log: both servers count, but not the same things. What is left is whether a row was changed since
+/// it was created; of the agent's own node that is a matter of its sync.
+fn indexes(fields: &mut Map<String, Value>) {
+    let own = fields.get("Node").is_some_and(|node| node == NODE) && fields.contains_key("TaggedAddresses");
+    let created = fields.get("CreateIndex").cloned();
+    if let Some(changed) = fields.get_mut("ModifyIndex") {
+        let word = match &created {
+            _ if own || *changed == 0 => "any",
+            Some(created) if created == changed => "created",
+            _ => "changed",
+        };
+        *changed = word.into();
+    }
+    if created.is_some_and(|created| created != 0) {
+        fields.insert("CreateIndex".into(), "any".into());
+    }
+}
+
+/// The service `consul` tells the server's own port and version.
+fn of_the_server_itself(fields: &mut Map<String, Value>) {
+    if ["Service", "ServiceName"].iter().any(|name| fields.get(*name).is_some_and(|service| service == "consul")) {
+        for (port, meta) in [("Port", "Meta"), ("ServicePort", "ServiceMeta")] {
+            fields.remove(port);
+            fields.remove(meta);
         }
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 /// An agent brings what it knows to the catalog in its own time, so a read that differs is asked again so long.
-const SETTLES_WITHIN: Duration = Duration::from_secs(8);
+const SETTLES_WITHIN: Duration = Duration::from_secs(4);
 const ASK_AGAIN: Duration = Duration::from_millis(50);
 
 /// What one server has answered so far.
@@ -44,7 +44,8 @@ impl Pair {
     pub(crate) fn run(&mut self, op: &Op) -> Option<String> {
         let (mut ours, mut theirs) = (self.ours.ask(op), self.theirs.ask(op));
         let start = Instant::now();
-        while op.reads() && ours.1 != theirs.1 && start.elapsed() < SETTLES_WITHIN {
+        // 501: it will not come to be by waiting.
+        while op.reads() && ours.1 != theirs.1 && ours.0.status != 501 && start.elapsed() < SETTLES_WITHIN {
             if deviations::reason(op, &ours.1, &theirs.1).is_some() {
                 break;
             }
@@ -62,7 +63,8 @@ impl Pair {
 
     /// A watcher that holds an old index must be woken when the answer changes.
     fn index_grew(&mut self, op: &Op, ours: &Response, normal: &Normal, theirs: &Response) -> Option<String> {
-        if !op.reads() {
+        // On an error Consul sends an index at times; it means nothing.
+        if !op.reads() || ![200, 404].contains(&ours.status) {
             return None;
         }
         let (index, consul) = (ours.header("X-Consul-Index"), theirs.header("X-Consul-Index"));

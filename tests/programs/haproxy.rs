@@ -47,13 +47,12 @@ fn servers(folder: &Path) -> Option<Vec<u16>> {
     let mut lines = text.lines().skip_while(|line| !line.starts_with('#'));
     let names: Vec<&str> = lines.next()?.trim_start_matches("# ").split(' ').collect();
     let at = |name: &str| names.iter().position(|n| *n == name);
-    let (port, state, admin) = (at("srv_port")?, at("srv_op_state")?, at("srv_admin_state")?);
+    let (port, state) = (at("srv_port")?, at("srv_op_state")?);
     let mut ports: Vec<u16> = lines
         .filter_map(|line| {
             let fields: Vec<&str> = line.split(' ').collect();
-            // 2: running; any administrative state takes it out of service.
-            let serves = fields.get(state) == Some(&"2") && fields.get(admin) == Some(&"0");
-            serves.then(|| fields.get(port)?.parse().ok()).flatten()
+            // 2: running.
+            (fields.get(state) == Some(&"2")).then(|| fields.get(port)?.parse().ok()).flatten()
         })
         .collect();
     ports.sort_unstable();

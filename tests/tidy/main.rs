@@ -41,6 +41,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
 pub(crate) const ALSO: &[(&str, &[&str], &str)] = &[
     ("src/cli/agent", &["node"], "the command that runs the server in this process"),
     ("src/grpc/peer", &["raft"], "carries the messages of raft between servers"),
+    ("src/dns/fuzz", &["command"], "makes the catalog that a fuzzer asks about"),
 ];
 
 pub(crate) const EVERYTHING: &[&str] = &["*"];

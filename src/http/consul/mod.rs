@@ -9,7 +9,7 @@ mod catalog;
 mod catalog_register;
 mod filter;
 #[cfg(fuzzing)]
-pub(in crate::http) mod fuzz;
+pub(super) mod fuzz;
 mod health;
 mod kv;
 mod kv_write;
