@@ -6,6 +6,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod dns;
+pub mod footprint;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;

@@ -13,11 +13,12 @@ use source::{Source, tree};
 /// What each module of `src` may name, beside itself. A module that is not listed may not exist.
 pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("footprint", &[]),
     ("proto", &[]),
     ("model", &[]),
     ("command", &["model", "proto"]),
     ("machine", &["command", "model"]),
-    ("store", &["machine", "command", "model", "proto"]),
+    ("store", &["machine", "command", "model", "proto", "footprint"]),
     ("watch", &["machine", "command", "model"]),
     ("raft", &["store", "watch", "machine", "command", "model", "proto", "clock"]),
     ("service", &["raft", "watch", "machine", "command", "model", "clock"]),
