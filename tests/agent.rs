@@ -127,7 +127,10 @@ fn a_read_by_hash_waits_for_its_service() {
     server.put("/v1/agent/service/register", r#"{"Name":"web","Port":2}"#).ok();
     let woken = poll.join().expect("the poll").ok();
     assert_eq!(woken.json()["Port"], 2);
-    let timed_out = server.get(&format!("/v1/agent/service/web?hash={}&wait=10ms", woken.json()["ContentHash"].as_str().expect("a hash")));
+    let timed_out = server.get(&format!(
+        "/v1/agent/service/web?hash={}&wait=10ms",
+        woken.json()["ContentHash"].as_str().expect("a hash")
+    ));
     assert_eq!(timed_out.ok().json()["Port"], 2);
 }
 

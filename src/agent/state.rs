@@ -34,12 +34,7 @@ impl Restored {
 impl Agent {
     /// Services first, those of files in the place of stored ones, then checks, then what TTL checks were last told,
     /// while that holds. What cannot be taken up any more (a script that is not allowed now) is reported and left out.
-    pub(super) fn restore(
-        &self,
-        restored: Restored,
-        files: Prepared,
-        changes: &mut Vec<Change>,
-    ) -> Result<(), Error> {
+    pub(super) fn restore(&self, restored: Restored, files: Prepared, changes: &mut Vec<Change>) -> Result<(), Error> {
         let mut local = self.local();
         for service in restored.services {
             let id = service.own_id().clone();

@@ -108,14 +108,14 @@ async fn a_change_of_nothing_but_output_waits() {
 #[tokio::test]
 async fn many_changes_are_written_in_rounds() {
     let (agent, _) = agent().await;
-    let services = (0..700).map(|n| ServiceDefinition { check: Some(ttl("", "")), ..service(&format!("w{n}")) });
+    let services = (0..300).map(|n| ServiceDefinition { check: Some(ttl("", "")), ..service(&format!("w{n}")) });
     agent.load(Definitions { services: services.collect(), ..Definitions::default() }).await.unwrap();
     agent.sync_changes().await.unwrap();
-    assert!((0..700).all(|n| shown(&agent, &format!("w{n}")).is_some_and(|i| i.checks.len() == 1)));
+    assert!((0..300).all(|n| shown(&agent, &format!("w{n}")).is_some_and(|i| i.checks.len() == 1)));
     assert!(agent.local().unsynced.is_empty());
     agent.load(Definitions::default()).await.unwrap();
     agent.sync_changes().await.unwrap();
-    assert!(shown(&agent, "w0").is_none() && shown(&agent, "w699").is_none());
+    assert!(shown(&agent, "w0").is_none() && shown(&agent, "w299").is_none());
 }
 
 #[tokio::test]
