@@ -81,7 +81,7 @@ impl Fields for AgentService<'_> {
 pub(super) struct AgentCheck<'a> {
     pub(super) node: &'a str,
     pub(super) view: &'a CheckView,
-    /// As Consul prints it where load balancers ask: every field of the definition, and no type.
+    /// As Consul prints it where load balancers ask: every field of the definition, no type, null for no tags.
     pub(super) spelled_out: bool,
 }
 
@@ -140,7 +140,10 @@ impl Serialize for AgentCheck<'_> {
         out.serialize_field("Output", &check.output)?;
         out.serialize_field("ServiceID", &self.view.service_id)?;
         out.serialize_field("ServiceName", self.service_name())?;
-        out.serialize_field("ServiceTags", self.service_tags())?;
+        match self.service_tags() {
+            [] if self.spelled_out => out.serialize_field("ServiceTags", &None::<()>)?,
+            tags => out.serialize_field("ServiceTags", tags)?,
+        }
         if self.spelled_out {
             out.serialize_field("Type", "")?;
             out.serialize_field("Definition", &NO_DEFINITION)?;
