@@ -18,7 +18,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("command", &["model", "proto"]),
     ("machine", &["command", "model"]),
-    ("store", &["machine", "command", "model", "proto"]),
+    ("store", &["machine", "command", "model", "proto", "footprint"]),
     ("watch", &["machine", "command", "model"]),
     ("raft", &["store", "watch", "machine", "command", "model", "proto", "clock"]),
     ("service", &["raft", "watch", "machine", "command", "model", "clock"]),
