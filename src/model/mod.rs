@@ -2,6 +2,7 @@
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
 pub mod definition;
+pub(crate) mod duration;
 pub mod filter;
 pub mod health;
 pub mod instance;

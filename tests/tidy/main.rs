@@ -53,7 +53,11 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("openraft", &["src/raft/"], "consensus has one owner"),
     ("tonic", &["src/grpc/", "src/proto.rs"], "gRPC is an edge"),
     ("axum", &["src/http/", "src/ui/"], "HTTP is an edge"),
-    ("hyper", &["src/http/", "src/ui/", "src/cli/"], "HTTP is an edge, and the cli its client"),
+    (
+        "hyper",
+        &["src/http/", "src/ui/", "src/cli/", "src/agent/checks/http"],
+        "HTTP is an edge; the cli and HTTP checks are clients",
+    ),
     ("hickory", &["src/dns/"], "DNS is an edge"),
     ("foca", &["src/gossip/"], "gossip has one owner"),
     ("rand", &["src/clock.rs"], "a simulation must be able to replay randomness"),
