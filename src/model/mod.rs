@@ -3,6 +3,7 @@
 
 pub mod coordinate;
 pub mod definition;
+pub(crate) mod duration;
 pub mod filter;
 pub mod health;
 pub mod instance;
