@@ -13,6 +13,8 @@ mod cache;
 mod call;
 mod consul;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod gateway;
 mod json;
 mod meter;

@@ -12,6 +12,8 @@ mod catalog;
 mod catalog_register;
 mod check_body;
 mod filter;
+#[cfg(fuzzing)]
+pub(super) mod fuzz;
 mod health;
 mod kv;
 mod kv_write;
