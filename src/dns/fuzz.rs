@@ -60,10 +60,11 @@ fn state() -> State {
             _ => format!("host-{at}.example"),
         };
         let mut node = NodeRecord { name: name.as_str().into(), address: address.into(), ..NodeRecord::default() };
-        node.meta = vec![("rfc1035-txt".into(), "text".into()), ("k".into(), "v".repeat(at.into()).into())];
+        let meta = [("rfc1035-txt".into(), "text".into()), ("k".into(), "v".repeat(at.into()).into())];
+        node.meta = Some(Box::new(meta));
         let key = InstanceKey { service: ServiceKey::of("web"), node: name.into(), id: format!("web-{at}").into() };
         let mut instance = Instance::new(key, Default::default(), 80 + i32::from(at));
-        instance.tags = vec!["a".into(), format!("t{at}").into()];
+        instance.tags = Box::new(["a".into(), format!("t{at}").into()]);
         let register = CatalogRegister { node, skip_node_update: false, service: Some(instance), checks: Vec::new() };
         let command = Command::CatalogRegister(Box::new(register));
         let applied =
