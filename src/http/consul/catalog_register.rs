@@ -208,6 +208,8 @@ impl Definition {
 
     fn kind(&self) -> &'static str {
         match (self.http.is_empty(), self.tcp.is_empty()) {
+            // What is never run is of no kind.
+            _ if self.interval.is_empty() => "",
             (_, false) => "tcp",
             (false, true) => "http",
             (true, true) => "",
