@@ -4,7 +4,7 @@
 pub mod autopilot;
 pub mod coordinate;
 pub mod definition;
-pub mod duration;
+pub(crate) mod duration;
 pub mod filter;
 pub mod health;
 pub mod instance;

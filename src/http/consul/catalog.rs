@@ -46,19 +46,28 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     question.ask(gateway, read, &call.target).await
 }
 
-/// GET catalog/services
+/// GET catalog/services. Consul 1.8 knows no filter here; later ones do, and ask it of each instance.
 pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     let read = call.read()?.or_cached(&call.query);
-    call.refuse_filter()?;
     let selection = Selection::node_meta_of(&call);
+    let filter = match call.query.get("filter") {
+        None | Some("") => None,
+        Some(_) => Some(filter::of(&call, filter::CATALOG_SERVICE)?),
+    };
     let layout = call.layout();
+    let datacenter = &call.gateway.core.facts().datacenter;
+    let of_nodes = selection.filters_nodes() || filter.is_some();
     let question = Question {
-        scope: if selection.filters_nodes() { Scope::ServicesOfNodes } else { Scope::Services },
+        scope: if of_nodes { Scope::ServicesOfNodes } else { Scope::Services },
         content: call.query.content_key(&call.path),
         answer: |state: &State| {
             let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
             for service in state.services(DEFAULT_NAMESPACE, "") {
-                for instance in selection.of_service(state, &service.key) {
+                let instances = selection.of_service(state, &service.key);
+                let wanted = |i: &&Arc<Instance>| {
+                    filter.as_ref().is_none_or(|f| f.matches(&CatalogService::of(i, state, datacenter)))
+                };
+                for instance in instances.filter(wanted) {
                     // Each spelling of a name is an entry of its own, as in Consul.
                     let tags = services.entry(&instance.service.name).or_default();
                     tags.extend(instance.tags.iter().map(Text::as_str));

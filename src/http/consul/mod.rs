@@ -5,20 +5,27 @@
 
 mod acl;
 mod agent;
+mod agent_operate;
+mod agent_read;
 mod agent_register;
+mod agent_shapes;
 mod catalog;
 mod catalog_node;
 mod catalog_register;
 mod catalog_service;
+mod check_body;
 mod coordinate;
 mod event;
 mod filter;
+#[cfg(fuzzing)]
+pub(super) mod fuzz;
 mod health;
 mod health_checks;
 mod keyring;
 mod kv;
 mod kv_write;
 mod mesh;
+mod metrics;
 mod near;
 mod operator;
 mod query;
