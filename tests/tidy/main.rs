@@ -31,7 +31,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dns", &["service", "agent", "watch", "machine", "model", "clock"]),
     ("ui", &["service", "agent", "model"]),
     ("node", EVERYTHING),
-    ("cli", &["config", "clock"]),
+    ("cli", &["config", "model", "clock"]),
     ("main", &["cli"]),
     ("lib", EVERYTHING),
 ];

@@ -1,5 +1,10 @@
 //! The binary itself: exit codes, streams, and the name it is started by.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod golden;
+mod peer;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
