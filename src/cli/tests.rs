@@ -192,7 +192,7 @@ async fn help_and_unknown_commands() {
     let help = lictor(&["-h"], "", &[]).await;
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.starts_with("Usage: lictor [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n"));
-    assert!(help.out.contains("\n    members    Lists the members of a cluster\n"), "{}", help.out);
+    assert!(help.out.contains("\n    members        Lists the members of a cluster\n"), "{}", help.out);
     for args in [&[][..], &["bogus"]] {
         assert_eq!(lictor(args, "", &[]).await, Outcome::new(127, "", &help.out));
     }

@@ -40,7 +40,7 @@ fn unknown_commands_and_none() {
     }
     let (code, out, err) = texts(&run(LICTOR.as_ref(), &["-h"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert!(out.contains("\n    agent      Runs an agent\n"), "{out}");
+    assert!(out.contains("\n    agent          Runs an agent\n"), "{out}");
 }
 
 #[test]

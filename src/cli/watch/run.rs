@@ -97,7 +97,11 @@ async fn follow(
             Err(error) => {
                 failures += 1;
                 let pause = RETRY.saturating_mul(failures * failures).min(RETRY_MAX);
-                console.warn(&format!("[ERROR] watch: Watch errored: error={error:?} retry={}s", pause.as_secs()));
+                console.warn(&format!(
+                    "[ERROR] watch: Watch errored: error={:?} retry={}s",
+                    error.to_string(),
+                    pause.as_secs()
+                ));
                 index = 0;
                 tokio::select! {
                     () = tokio::time::sleep(pause) => continue,
