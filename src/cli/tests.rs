@@ -59,7 +59,7 @@ async fn catalog_nodes() {
     assert_eq!(
         outcome,
         ok("Node  ID             Address     DC   TaggedAddresses                 Meta\n\
-            c1    bf598bfb-0000  127.0.0.14  dc1  lan=127.0.0.14, wan=127.0.0.14\n")
+            c1    bf598bfb-0000  127.0.0.14  dc1  lan=127.0.0.14, wan=127.0.0.14  \n")
     );
     let (outcome, sent) = Canned::ask(&[(200, "[]")], &["catalog", "nodes", "-service=we b"]).await;
     assert_eq!(sent, ["GET /v1/catalog/service/we%20b"]);

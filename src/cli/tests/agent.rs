@@ -105,7 +105,7 @@ async fn services() {
 async fn the_log_is_printed_until_it_ends() {
     let args = ["monitor", "-log-level=debug", "-log-json"];
     let (outcome, sent) = Canned::ask(&[(200, "a line\nanother\n")], &args).await;
-    assert_eq!(sent, ["GET /v1/agent/monitor?loglevel=debug&logjson=true"]);
+    assert_eq!(sent, ["GET /v1/agent/monitor?logjson=true&loglevel=debug"]);
     assert_eq!(outcome.code, 1);
     assert!(outcome.out.starts_with("a line\nanother\n\nRemote side ended the monitor! "), "{}", outcome.out);
     let (outcome, _) = Canned::ask(&[(400, "Unknown log level")], &["monitor"]).await;
