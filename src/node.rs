@@ -4,8 +4,10 @@
 //! Listeners are bound first, so that a taken port is an error before anything else happens, and served last, so that
 //! nobody is answered from a state that is not caught up.
 
+use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::model::Definitions;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
@@ -40,27 +42,28 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let raft = raft::start(raft_options(&config, &clock), hub.clone()).await.context("cannot start replication")?;
     let facts = facts(&config, &listeners, raft.status().cluster.to_string());
     let core = Core::new(raft.clone(), hub, clock, facts);
-    agent::register_self(&core).await.context("cannot register this node in the catalog")?;
+    let agent = Agent::start(core.clone(), agent_settings(&config), Definitions::default()).await?;
 
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
-    listeners.serve(&config, &core, metrics, &mut tasks);
+    tasks.spawn(infallible(agent.clone().run()));
+    listeners.serve(&config, &core, &agent, metrics, &mut tasks);
     // Tools wait for this line to learn the ports.
     writeln!(std::io::stdout(), "{ready}")
         .and_then(|()| std::io::stdout().flush())
         .context("cannot write to stdout")?;
     info!(node = %config.node_name, revision = core.local().state.revision(), "agent is running");
 
-    let fault = wait_for_end(&raft, &mut tasks).await;
+    let fault = wait_for_end(&raft, &agent, &mut tasks).await;
     core.drain();
     let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
     if drained.await.is_err() {
         warn!("clients did not let go in time, closing their connections");
         tasks.abort_all();
     }
-    drop(core);
+    drop((core, agent));
     let stopped = raft.shutdown().await;
     match fault {
         Some(message) => bail!("{message}"),
@@ -69,13 +72,14 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
 }
 
 /// A signal (`None`), or why the server cannot go on.
-async fn wait_for_end(raft: &raft::Handle, tasks: &mut JoinSet<anyhow::Result<()>>) -> Option<String> {
+async fn wait_for_end(raft: &raft::Handle, agent: &Agent, tasks: &mut JoinSet<anyhow::Result<()>>) -> Option<String> {
     let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return Some("cannot listen for signals".to_owned());
     };
     tokio::select! {
         _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
         _ = interrupt.recv() => info!(signal = "SIGINT", "stopping"),
+        () = agent.left() => info!("leaving, as was asked for"),
         message = raft.fatal() => return Some(message),
         Some(ended) = tasks.join_next() => {
             return Some(match ended {
@@ -122,6 +126,10 @@ fn raft_options(config: &Config, clock: &Clock) -> raft::Options {
         advertise: SocketAddr::new(config.advertise_addr, config.server_addr.port()).to_string(),
         clock: clock.clone(),
     }
+}
+
+fn agent_settings(config: &Config) -> agent::Settings {
+    agent::Settings { data_dir: config.data_dir.clone(), ..agent::Settings::default() }
 }
 
 fn facts(config: &Config, listeners: &Listeners, cluster_id: String) -> Facts {
@@ -176,11 +184,20 @@ impl Listeners {
         format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
     }
 
-    fn serve(self, config: &Config, core: &Core, metrics: PrometheusHandle, to: &mut JoinSet<anyhow::Result<()>>) {
+    fn serve(
+        self,
+        config: &Config,
+        core: &Core,
+        agent: &Agent,
+        metrics: PrometheusHandle,
+        to: &mut JoinSet<anyhow::Result<()>>,
+    ) {
         if !self.http.is_empty() {
             let options = http::Options {
                 max_conns_per_client: config.limits.http_max_conns_per_client,
+                agent: agent.clone(),
                 metrics,
+                prometheus: false,
                 pretty_default: config.dev,
             };
             to.spawn(infallible(http::serve(self.http, core.clone(), options)));

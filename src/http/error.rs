@@ -2,6 +2,7 @@
 //! here.
 
 use super::json::DecodeError;
+use crate::agent;
 use crate::command::Rejection;
 use crate::service;
 use http::StatusCode;
@@ -77,6 +78,23 @@ impl From<service::Error> for Error {
     }
 }
 
+impl From<agent::Error> for Error {
+    fn from(error: agent::Error) -> Error {
+        match &error {
+            agent::Error::Refused(refused) => Error::bad_request(refused.0.clone()),
+            agent::Error::Invalid(_) | agent::Error::Reserved(_) | agent::Error::TooManyChecks(..) => {
+                Error::bad_request(format!("Bad request: {error}"))
+            }
+            agent::Error::Definition { .. } => Error::bad_request(error.to_string()),
+            agent::Error::NotRegistered(_) => Error::new(StatusCode::NOT_FOUND, error.to_string()),
+            agent::Error::NoSuchService(_)
+            | agent::Error::NotTtl(_)
+            | agent::Error::ScriptsDisabled(_)
+            | agent::Error::Storage(_) => Error::server(error.to_string()),
+        }
+    }
+}
+
 fn rejected(rejection: &Rejection) -> Error {
     match rejection {
         Rejection::SessionExpired(id) => Error::server(format!("invalid session \"{id}\"")),
@@ -91,6 +109,7 @@ fn rejected(rejection: &Rejection) -> Error {
         | Rejection::KeyLocked(_)
         | Rejection::RequestIdReused
         | Rejection::QuotaExceeded(_)
+        | Rejection::UnfitBinding(_)
         | Rejection::TxnOp { .. } => Error::server(rejection.to_string()),
     }
 }

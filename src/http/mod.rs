@@ -6,14 +6,17 @@
 //! a copy of headers, and any number of long polls share one encoding. This module translates and never decides: no
 //! use case, no state of its own but what can be made anew, and nothing of it is imported by another edge.
 //!
-//! Missing: gzip, TLS, Unix sockets, access control, `near`, other datacenters, the web UI, and the Consul
+//! Missing: TLS, Unix sockets, access control, other datacenters, the web UI, and the Consul
 //! endpoints that the table in [`consul`] lists without a handler (they answer 501 and say so).
 
 mod cache;
 mod call;
 mod consul;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod gateway;
+mod gzip;
 mod json;
 mod meter;
 mod read;
@@ -25,6 +28,7 @@ mod target;
 
 pub use server::serve;
 
+use crate::agent::Agent;
 use metrics_exporter_prometheus::PrometheusHandle;
 
 /// What the operator decides about the HTTP edge.
@@ -32,8 +36,12 @@ use metrics_exporter_prometheus::PrometheusHandle;
 pub struct Options {
     /// Connections from one address; more are closed at once. Consul's `limits.http_max_conns_per_client`, 200 there.
     pub max_conns_per_client: usize,
+    /// What this node owns.
+    pub agent: Agent,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
+    /// Whether `agent/metrics` knows the format of Prometheus, as Consul does only with a retention time.
+    pub prometheus: bool,
     /// Documents are indented without being asked, as a development agent does.
     pub pretty_default: bool,
 }

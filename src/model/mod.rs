@@ -2,6 +2,7 @@
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
 pub mod archive;
+pub mod coordinate;
 pub mod definition;
 pub(crate) mod duration;
 pub mod filter;
@@ -14,13 +15,14 @@ pub mod names;
 pub mod node;
 pub mod session;
 
+pub use coordinate::Coordinate;
 pub use definition::{CheckDefinition, CheckKind, Definitions, ServiceDefinition};
 pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
 pub use kv::{KvEntry, Tombstone};
 pub use names::Invalid;
 pub use node::NodeId;
-pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, RequestId, Session, SessionId};
+pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, NodeBinding, RequestId, Session, SessionId};
 
 /// A short string: up to 24 bytes live without an allocation.
 pub type Text = compact_str::CompactString;

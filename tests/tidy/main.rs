@@ -18,7 +18,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("command", &["model", "proto"]),
     ("machine", &["command", "model"]),
-    ("store", &["machine", "command", "model", "proto"]),
+    ("store", &["machine", "command", "model", "proto", "footprint"]),
     ("watch", &["machine", "command", "model"]),
     ("raft", &["store", "watch", "machine", "command", "model", "proto", "clock"]),
     ("service", &["raft", "watch", "machine", "command", "model", "clock"]),
@@ -32,6 +32,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dns", &["service", "agent", "watch", "machine", "model", "clock"]),
     ("ui", &["service", "agent", "model"]),
     ("node", EVERYTHING),
+    ("fuzzing", EVERYTHING),
     ("cli", &["config", "model", "clock"]),
     ("main", &["cli"]),
     ("lib", EVERYTHING),
@@ -41,6 +42,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
 pub(crate) const ALSO: &[(&str, &[&str], &str)] = &[
     ("src/cli/agent", &["node"], "the command that runs the server in this process"),
     ("src/grpc/peer", &["raft"], "carries the messages of raft between servers"),
+    ("src/dns/fuzz", &["command"], "makes the catalog that a fuzzer asks about"),
 ];
 
 pub(crate) const EVERYTHING: &[&str] = &["*"];
@@ -51,7 +53,11 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("openraft", &["src/raft/"], "consensus has one owner"),
     ("tonic", &["src/grpc/", "src/proto.rs"], "gRPC is an edge"),
     ("axum", &["src/http/", "src/ui/"], "HTTP is an edge"),
-    ("hyper", &["src/http/", "src/ui/", "src/cli/"], "HTTP is an edge, and the cli its client"),
+    (
+        "hyper",
+        &["src/http/", "src/ui/", "src/cli/", "src/agent/checks/http"],
+        "HTTP is an edge; the cli and HTTP checks are clients",
+    ),
     ("hickory", &["src/dns/"], "DNS is an edge"),
     ("foca", &["src/gossip/"], "gossip has one owner"),
     ("rand", &["src/clock.rs"], "a simulation must be able to replay randomness"),

@@ -36,7 +36,7 @@ pub(super) const SERVICE: &[Field] = &[
 ];
 
 /// Of checks.
-const CHECK: &[Field] = &[
+pub(super) const CHECK: &[Field] = &[
     Field::new("Node", Kind::Text),
     Field::new("CheckID", Kind::Text),
     Field::new("Name", Kind::Text),
@@ -46,6 +46,7 @@ const CHECK: &[Field] = &[
     Field::new("ServiceID", Kind::Text),
     Field::new("ServiceName", Kind::Text),
     Field::new("ServiceTags", Kind::Texts),
+    Field::new("Type", Kind::Text),
 ];
 
 /// Of health/service.
@@ -73,6 +74,17 @@ pub(super) const CATALOG_SERVICE: &[Field] = &[
     Field::new("ServiceMeta", TEXT_MAP),
     Field::new("ServicePort", Kind::Int),
     Field::new("ServiceEnableTagOverride", Kind::Bool),
+];
+
+/// Of internal/ui/nodes.
+pub(super) const UI_NODE: &[Field] = &[
+    Field::new("ID", Kind::Text),
+    Field::new("Node", Kind::Text),
+    Field::new("Address", Kind::Text),
+    Field::new("TaggedAddresses", TEXT_MAP),
+    Field::new("Meta", TEXT_MAP),
+    Field::new("Services", Kind::Structs(SERVICE)),
+    Field::new("Checks", Kind::Structs(CHECK)),
 ];
 
 /// The filter of a query; without one, everything passes.
@@ -125,7 +137,7 @@ impl Fields for NodeService<'_> {
             Some(("Kind", _)) => test(Value::Text(self.kind)),
             Some(("ID", _)) => test(Value::Text(&self.id)),
             Some(("Service", _)) => test(Value::Text(self.service)),
-            Some(("Tags", _)) => test(Value::Items(&|| self.tags.iter())),
+            Some(("Tags", _)) => test(Value::Items(&|| self.tags.list.iter())),
             Some(("Address", _)) => test(Value::Text(self.address)),
             Some(("TaggedAddresses", rest)) => addresses(self.tagged_addresses.as_ref(), rest, test),
             Some(("Meta", rest)) => pairs(self.meta.as_ref().map(|p| p.0).unwrap_or_default(), rest, test),
@@ -158,7 +170,8 @@ impl Fields for HealthCheck<'_> {
             Some(("Output", _)) => test(Value::Text(&self.output)),
             Some(("ServiceID", _)) => test(Value::Text(&self.service_id)),
             Some(("ServiceName", _)) => test(Value::Text(self.service_name)),
-            Some(("ServiceTags", _)) => test(Value::Items(&|| self.service_tags.iter())),
+            Some(("ServiceTags", _)) => test(Value::Items(&|| self.service_tags.list.iter())),
+            Some(("Type", _)) => test(Value::Text(self.kind)),
             _ => test(Value::Absent),
         }
     }
