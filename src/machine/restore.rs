@@ -83,6 +83,7 @@ impl Writer<'_> {
         self.become_locks(wanted);
         self.become_queries(wanted);
         self.become_coordinates(wanted);
+        // There is no command that removes it, so a snapshot without one is of a cluster that had not chosen yet.
         if let Some(autopilot) = wanted.autopilot() {
             let same = |a: &Autopilot| Autopilot { create_revision: 0, modify_revision: 0, ..a.clone() };
             if self.state.autopilot().is_none_or(|now| same(now) != same(autopilot)) {
