@@ -14,6 +14,7 @@ mod checked;
 mod data_dir;
 mod error;
 mod flags;
+mod hcl;
 mod keys;
 mod kind;
 mod layers;

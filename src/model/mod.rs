@@ -1,6 +1,7 @@
 //! The domain: nodes, services, instances, checks, keys, sessions and locks as plain values, and the limits and names
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
+pub(crate) mod duration;
 pub mod filter;
 pub mod health;
 pub mod instance;

@@ -6,11 +6,10 @@
 //! what the documents mean. Missing: streams of values.
 
 mod decode;
-mod duration;
 mod encode;
 mod parse;
 
 pub(in crate::http) use decode::{DecodeError, Object};
-pub(in crate::http) use duration::{format_duration, parse_duration};
+pub(in crate::http) use crate::model::duration::{format_duration, parse_duration};
 pub(in crate::http) use encode::{Layout, Pairs, Raw, encode};
 pub(in crate::http) use parse::{Json, parse};

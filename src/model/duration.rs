@@ -1,7 +1,7 @@
-//! Go's durations: `300ms`, `1.5h`, `2h45m`.
+//! Durations as Go writes them, which is what Consul takes and prints: `300ms`, `1.5h`, `2h45m`.
 
 /// Nanoseconds of a Go duration; the error is Go's.
-pub(in crate::http) fn parse_duration(text: &str) -> Result<i64, String> {
+pub(crate) fn parse_duration(text: &str) -> Result<i64, String> {
     let invalid = || format!("time: invalid duration {text:?}");
     let (negative, mut rest) = match text.as_bytes().first() {
         Some(b'-') => (true, &text[1..]),
@@ -58,7 +58,7 @@ fn scaled(whole: &str, fraction: &str, scale: i128) -> Option<i128> {
 }
 
 /// A duration as Go prints it: `1h30m0s`, `1.5s`, `10ms`, `0s`.
-pub(in crate::http) fn format_duration(ns: i64) -> String {
+pub(crate) fn format_duration(ns: i64) -> String {
     let sign = if ns < 0 { "-" } else { "" };
     let ns = ns.unsigned_abs();
     let with_fraction = |unit_ns: u64, unit: &str, of: u64| {
