@@ -1,6 +1,7 @@
 //! The domain: nodes, services, instances, checks, keys, sessions and locks as plain values, and the limits and names
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
+pub mod definition;
 pub(crate) mod duration;
 pub mod filter;
 pub mod health;
@@ -11,6 +12,7 @@ pub mod names;
 pub mod node;
 pub mod session;
 
+pub use definition::{CheckDefinition, CheckKind, Definitions, ServiceDefinition};
 pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
 pub use kv::{KvEntry, Tombstone};

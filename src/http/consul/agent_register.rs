@@ -9,11 +9,6 @@ use crate::http::json::{Json, Object};
 use crate::http::reply::Answer;
 use crate::model::Text;
 use http::StatusCode;
-use std::net::IpAddr;
-
-const META_PAIRS_MAX: usize = 64;
-const META_KEY_CHARS_MAX: usize = 128;
-const META_VALUE_CHARS_MAX: usize = 512;
 
 /// PUT agent/service/register
 pub(super) async fn register(mut call: Call) -> Result<Answer, Error> {
@@ -21,16 +16,9 @@ pub(super) async fn register(mut call: Call) -> Result<Answer, Error> {
     let text = call.text().await?;
     let body = Object::parse(&text, "", GO_TYPE)?;
     let mut service = ServiceBody::decode(&body, "Name")?;
-    if service.name.is_empty() {
-        return Err(Error::bad_request("Missing service name"));
-    }
-    if matches!(service.address.as_str(), "0.0.0.0" | "::" | "[::]") {
-        return Err(Error::bad_request("Invalid service address"));
-    }
-    check_weights(&service)?;
-    check_meta(&service.meta)?;
+    service.0.validate().map_err(|refused| Error::bad_request(refused.0))?;
     refuse_what_is_not_built(&body)?;
-    add_default_addresses(&mut service);
+    service.0.add_default_addresses();
     let core = &call.gateway.core;
     let node = agent::own_node(core.facts());
     let service = Some(service.into_instance()?);
@@ -59,44 +47,6 @@ const GO_TYPE: &str = "struct { EnableTagOverrideSnake bool \"json:\\\"enable_ta
                        TaggedAddressesSnake map[string]structs.ServiceAddress \"json:\\\"tagged_addresses\\\"\"; \
                        *structs.Alias }";
 
-fn check_weights(service: &ServiceBody) -> Result<(), Error> {
-    let Some(weights) = service.weights else { return Ok(()) };
-    let bad = |why: &str| Err(Error::bad_request(format!("Invalid Weights: {why}")));
-    if weights.passing < 1 {
-        bad("Passing must be greater than 0")
-    } else if weights.warning < 0 {
-        bad("Warning must be greater or equal than 0")
-    } else if weights.passing > 65535 || weights.warning > 65535 {
-        bad("DNS Weight must be between 0 and 65535")
-    } else {
-        Ok(())
-    }
-}
-
-fn check_meta(meta: &[(Text, Text)]) -> Result<(), Error> {
-    let bad = |why: String| Err(Error::bad_request(format!("Invalid Service Meta: {why}")));
-    if meta.len() > META_PAIRS_MAX {
-        return bad(format!("Node metadata cannot contain more than {META_PAIRS_MAX} key/value pairs"));
-    }
-    for (key, value) in meta {
-        let why = if key.is_empty() {
-            "Key cannot be blank".to_owned()
-        } else if !key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
-            "Key contains invalid characters".to_owned()
-        } else if key.len() > META_KEY_CHARS_MAX {
-            format!("Key is too long (limit: {META_KEY_CHARS_MAX} characters)")
-        } else if key.starts_with("consul-") {
-            "Key prefix 'consul-' is reserved for internal use".to_owned()
-        } else if value.len() > META_VALUE_CHARS_MAX {
-            format!("Value is too long (limit: {META_VALUE_CHARS_MAX} characters)")
-        } else {
-            continue;
-        };
-        return bad(format!("Couldn't load metadata pair ('{key}', '{value}'): {why}"));
-    }
-    Ok(())
-}
-
 /// What would be lost without a word otherwise.
 fn refuse_what_is_not_built(body: &Object<'_>) -> Result<(), Error> {
     let checks = match body.get("Checks") {
@@ -111,18 +61,4 @@ fn refuse_what_is_not_built(body: &Object<'_>) -> Result<(), Error> {
         return Err(Error::bad_request("Invalid SidecarService: sidecar registration is not built yet"));
     }
     Ok(())
-}
-
-/// An IP address is also the service's address of its family, in both networks.
-fn add_default_addresses(service: &mut ServiceBody) {
-    let tags = match service.address.parse::<IpAddr>() {
-        Ok(IpAddr::V4(_)) => ["lan_ipv4", "wan_ipv4"],
-        Ok(IpAddr::V6(_)) => ["lan_ipv6", "wan_ipv6"],
-        Err(_) => return,
-    };
-    for tag in tags {
-        if !service.tagged_addresses.iter().any(|(given, _, _)| given == tag) {
-            service.tagged_addresses.push((tag.into(), service.address.clone(), service.port));
-        }
-    }
 }

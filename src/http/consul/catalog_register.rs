@@ -72,7 +72,7 @@ fn decode(body: &Object<'_>) -> Result<CatalogRegister, Error> {
         names::pairs(field, META_PAIRS_MAX, pairs).map_err(invalid)?;
     }
     let service = match service {
-        Some(service) if service.name.is_empty() && !service.id.is_empty() => {
+        Some(service) if service.0.name.is_empty() && !service.0.id.is_empty() => {
             return Err(Error::server("Must provide service name with ID"));
         }
         service => service.map(ServiceBody::into_instance).transpose()?,
