@@ -4,6 +4,11 @@
 //! Listeners are bound first, so that a taken port is an error before anything else happens, and served last, so that
 //! nobody is answered from a state that is not caught up.
 
+mod options;
+mod reload;
+
+pub use reload::Reloading;
+
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::raft;
@@ -12,6 +17,7 @@ use crate::watch::Hub;
 use crate::{agent, dns, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use reload::Reloader;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -30,26 +36,29 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// A listener or store that cannot be opened, or a fault of the store while running.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let listeners = Listeners::bind(&config).await?;
     let clock = Clock::system();
     let hub = Arc::new(Hub::new());
     let raft = raft::start(raft_options(&config, &clock), hub.clone()).await.context("cannot start replication")?;
     let facts = facts(&config, &listeners, raft.status().cluster.to_string());
-    let core = Core::new(raft.clone(), hub, clock, facts);
+    let core = Core::new(raft.clone(), hub, clock.clone(), facts);
     agent::register_self(&core).await.context("cannot register this node in the catalog")?;
 
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
-    listeners.serve(&config, &core, metrics, &mut tasks);
+    let dns_options = listeners.serve(&config, &core, metrics, &mut tasks);
+    let node_name = config.node_name.clone();
+    let reloader = Reloader::new(config, reloading, clock, move |new| dns_options.set(options::dns(&new.dns)));
+    tasks.spawn(infallible(reloader.run(core.clone())));
     // Tools wait for this line to learn the ports.
     writeln!(std::io::stdout(), "{ready}")
         .and_then(|()| std::io::stdout().flush())
         .context("cannot write to stdout")?;
-    info!(node = %config.node_name, revision = core.local().state.revision(), "agent is running");
+    info!(node = %node_name, revision = core.local().state.revision(), "agent is running");
 
     let fault = wait_for_end(&raft, &mut tasks).await;
     core.drain();
@@ -170,7 +179,14 @@ impl Listeners {
         format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
     }
 
-    fn serve(self, config: &Config, core: &Core, metrics: PrometheusHandle, to: &mut JoinSet<anyhow::Result<()>>) {
+    fn serve(
+        self,
+        config: &Config,
+        core: &Core,
+        metrics: PrometheusHandle,
+        to: &mut JoinSet<anyhow::Result<()>>,
+    ) -> dns::LiveOptions {
+        let dns_options = dns::LiveOptions::new(options::dns(&config.dns));
         if !self.http.is_empty() {
             let options = http::Options {
                 max_conns_per_client: config.limits.http_max_conns_per_client,
@@ -185,8 +201,10 @@ impl Listeners {
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
-            to.spawn(async move { self.dns.serve(core, dns::Options::default()).await.context("DNS server") });
+            let options = dns_options.clone();
+            to.spawn(async move { self.dns.serve(core, options).await.context("DNS server") });
         }
+        dns_options
     }
 }
 

@@ -19,6 +19,7 @@ mod log;
 mod members;
 mod table;
 mod tree;
+mod validate;
 mod version;
 
 #[cfg(test)]
@@ -81,6 +82,7 @@ async fn dispatch(program: &str, args: &[String], console: &mut Console<'_>) -> 
     match path.join(" ").as_str() {
         "agent" => agent::run(&matches, console).await,
         "members" => members::run(&matches, console).await,
+        "validate" => validate::run(&matches, console),
         "version" => version::run(program, &matches, console),
         "catalog datacenters" => catalog::datacenters(&matches, console).await,
         "catalog nodes" => catalog::nodes(&matches, console).await,

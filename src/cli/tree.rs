@@ -30,7 +30,6 @@ pub(crate) const NOT_BUILT: &[&str] = &[
     "services",
     "snapshot",
     "tls",
-    "validate",
     "watch",
 ];
 
@@ -116,6 +115,12 @@ pub(crate) fn root() -> Command {
             value("status", "Regular expression that the status must match.").default_value(".*"),
             value("segment", "Network segment; there is only the default one.").default_value("_all"),
         ]))
+        .subcommand(
+            command("validate", "Checks configuration files and directories", "[options] FILE_OR_DIRECTORY...").args([
+                switch("quiet", "Prints nothing when all is well."),
+                value("config-format", "Reads files as `hcl` or `json` whatever their extension."),
+            ]),
+        )
         .subcommand(
             command("version", "Prints the version", "[options]")
                 .arg(value("format", "`pretty` or `json`.").default_value("pretty")),

@@ -150,6 +150,15 @@ impl<'a> Block<'a> {
         }
     }
 
+    /// A list of texts, or one text.
+    pub(super) fn text_or_texts(&mut self, name: &str) -> Vec<String> {
+        match self.take(name) {
+            Some((_, Value::String(text))) => vec![text.clone()],
+            Some((key, list)) => self.text_list(key, list),
+            None => Vec::new(),
+        }
+    }
+
     fn text_list(&mut self, key: &str, list: &Value) -> Vec<String> {
         let Value::Array(items) = list else {
             let at = self.at(key);
@@ -169,7 +178,7 @@ impl<'a> Block<'a> {
     /// A map of texts, in order of key.
     pub(super) fn text_map(&mut self, name: &str) -> Vec<(Text, Text)> {
         let mut pairs = Vec::new();
-        for (key, entries) in self.map(name) {
+        if let Some((key, entries)) = self.map(name) {
             for (inner, value) in entries {
                 match value.as_str() {
                     Some(text) => pairs.push((inner.as_str().into(), text.into())),
@@ -184,7 +193,7 @@ impl<'a> Block<'a> {
     /// A map of lists of texts.
     pub(super) fn text_lists(&mut self, name: &str) -> BTreeMap<String, Vec<Text>> {
         let mut lists = BTreeMap::new();
-        for (key, entries) in self.map(name) {
+        if let Some((key, entries)) = self.map(name) {
             for (inner, value) in entries {
                 let texts = self.text_list(&format!("{key}[{inner}]"), value);
                 lists.insert(inner.clone(), texts.into_iter().map(Text::from).collect());

@@ -9,12 +9,7 @@ use crate::model::{CheckDefinition, Definitions, ServiceDefinition};
 use serde_json::{Map, Value};
 
 /// Reads the blocks of one file, of the kind `service` or `check`, and adds them.
-pub(super) fn read(
-    origin: &Origin,
-    kind: &str,
-    blocks: &[Value],
-    into: &mut Definitions,
-) -> Result<(), ConfigError> {
+pub(super) fn read(origin: &Origin, kind: &str, blocks: &[Value], into: &mut Definitions) -> Result<(), ConfigError> {
     let mut faults = Faults::default();
     let mut refused = Vec::new();
     for (index, value) in blocks.iter().enumerate() {

@@ -94,8 +94,10 @@ fn split(settings: &Map<String, Value>, prefix: &str) -> (Map<String, Value>, Ma
         match value {
             Value::Object(inner) if KEYS.iter().all(|k| k.path != path) => {
                 let (below, rest) = split(inner, &path);
-                lists.extend(Some((key.clone(), Value::Object(below))).filter(|(_, v)| v != &Value::Object(Map::new())));
-                scalars.extend(Some((key.clone(), Value::Object(rest))).filter(|(_, v)| v != &Value::Object(Map::new())));
+                lists
+                    .extend(Some((key.clone(), Value::Object(below))).filter(|(_, v)| v != &Value::Object(Map::new())));
+                scalars
+                    .extend(Some((key.clone(), Value::Object(rest))).filter(|(_, v)| v != &Value::Object(Map::new())));
             }
             _ if KEYS.iter().any(|k| k.path == path && k.kind == Kind::Texts) => {
                 lists.insert(key.clone(), value.clone());

@@ -9,6 +9,7 @@ pub mod instance;
 pub mod kv;
 pub mod limits;
 pub mod names;
+pub mod network;
 pub mod node;
 pub mod session;
 
@@ -17,6 +18,7 @@ pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
 pub use kv::{KvEntry, Tombstone};
 pub use names::Invalid;
+pub use network::Network;
 pub use node::NodeId;
 pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, RequestId, Session, SessionId};
 

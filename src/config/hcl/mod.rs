@@ -19,7 +19,7 @@ mod lower;
 mod tokens;
 
 pub(crate) use error::HclError;
-pub(crate) use lower::{Document, Position};
+pub(crate) use lower::Document;
 
 /// Blocks and lists may be nested this deep.
 const DEPTH_MAX: usize = 64;

@@ -64,10 +64,7 @@ fn refusals_name_the_place_and_what_was_expected() {
         ("a = [1,", "At 1:8: Unknown token: expected a value after '=', '[' or ',', got EOF"),
         ("x\nb {", "At 2:4: object expected closing RBRACE got: EOF: a block or object is not closed"),
         ("= 3", "At 1:1: no object keys found! expected a key before '='"),
-        (
-            "a b = 3",
-            "At 1:5: nested object expected: LBRACE got: ASSIGN: a key with labels is followed by a block",
-        ),
+        ("a b = 3", "At 1:5: nested object expected: LBRACE got: ASSIGN: a key with labels is followed by a block"),
         ("\u{e4} = \"a\nb\"", "At 1:5: literal not terminated: it has no '\"' on its line"),
         ("a = \"b", "At 1:5: literal not terminated"),
         ("a = <<EOF\nb", "At 1:5: heredoc not terminated: expected EOF on a line of its own"),
@@ -94,10 +91,11 @@ fn refusals_name_the_place_and_what_was_expected() {
 
 #[test]
 fn keys_have_places() {
-    let document = parse("a = 1\nb {\n  c = 2 }\nb { c = 3 }\n d = [{ e = 1 },\n { e = 2 }] f \"g\" { h = 1 }").expect("HCL");
+    let document =
+        parse("a = 1\nb {\n  c = 2 }\nb { c = 3 }\n d = [{ e = 1 },\n { e = 2 }] f \"g\" { h = 1 }").expect("HCL");
     let place = |path: &str| document.place(path).map(|p| p.to_string()).unwrap_or_default();
     let found = ["a", "b", "b.c", "b[0].c", "b[1]", "b[1].c", "d[0].e", "d[1].e", "f.g.h", "x"].map(place);
-    assert_eq!(found, ["1:1", "2:1", "3:3", "3:3", "4:1", "4:5", "5:9", "6:4", "6:20", ""]);
+    assert_eq!(found, ["1:1", "2:1", "3:3", "3:3", "4:1", "4:5", "5:9", "6:4", "6:21", ""]);
 }
 
 /// A tree as HCL: maps as objects, in quotes where a key is no word.

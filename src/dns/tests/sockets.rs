@@ -1,7 +1,8 @@
 //! The real sockets, on loopback.
 
 use super::fixture::*;
-use crate::dns::options::Options;
+use crate::clock::Clock;
+use crate::dns::options::{LiveOptions, Options};
 use crate::dns::server::Bound;
 use crate::machine::State;
 use hickory_proto::rr::RecordType::{A, SRV};
@@ -34,7 +35,7 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
-            bound.run(&identity(), options, 1, move || state.clone(), stopped).await
+            bound.run(&identity(), LiveOptions::new(options), Clock::manual(0, 1), move || state.clone(), stopped).await
         });
         Server { address, stop, ended }
     }
@@ -139,6 +140,8 @@ async fn a_domain_that_is_no_name_is_an_error() {
     let bound = Bound::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let identity = crate::dns::zone::Identity { domain: "a..b".into(), ..identity() };
     let state = Arc::new(State::new());
-    let ended = bound.run(&identity, Options::default(), 1, move || state.clone(), std::future::pending()).await;
+    let ended = bound
+        .run(&identity, LiveOptions::new(Options::default()), Clock::manual(0, 1), move || state.clone(), std::future::pending())
+        .await;
     assert_eq!(ended.unwrap_err().to_string(), "domain: \"a..b\" is no domain name");
 }

@@ -9,7 +9,7 @@ mod decode;
 mod encode;
 mod parse;
 
-pub(in crate::http) use decode::{DecodeError, Object};
 pub(in crate::http) use crate::model::duration::{format_duration, parse_duration};
+pub(in crate::http) use decode::{DecodeError, Object};
 pub(in crate::http) use encode::{Layout, Pairs, Raw, encode};
 pub(in crate::http) use parse::{Json, parse};

@@ -1,0 +1,27 @@
+//! From the configuration to what each part of the server is told.
+
+use crate::config::DnsSettings;
+use crate::dns;
+
+/// What DNS is told.
+pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
+    dns::Options {
+        recursors: settings.recursors.clone(),
+        recursor_timeout: settings.recursor_timeout,
+        udp_answer_limit: settings.udp_answer_limit,
+        a_record_limit: settings.a_record_limit,
+        enable_truncate: settings.enable_truncate,
+        only_passing: settings.only_passing,
+        node_meta_txt: settings.node_meta_txt,
+        disable_compression: settings.disable_compression,
+        node_ttl: settings.node_ttl,
+        service_ttl: settings.service_ttl.clone(),
+        soa: dns::Soa {
+            refresh: settings.soa.refresh,
+            retry: settings.soa.retry,
+            expire: settings.soa.expire,
+            min_ttl: settings.soa.min_ttl,
+        },
+        ..dns::Options::default()
+    }
+}

@@ -1,0 +1,83 @@
+//! Reload: the files are read again, and what may change in a running agent changes.
+
+use crate::clock::Clock;
+use crate::config::{AgentFlags, Config, LogLevel, Notice};
+use crate::service::Core;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+use tracing::{debug, error, info, warn};
+
+/// What a reload needs of whoever started the agent.
+pub struct Reloading {
+    /// The command line: its files are read again, and its settings still win.
+    pub flags: AgentFlags,
+    /// Changes the level of the log.
+    pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+}
+
+/// Reads the configuration again on demand, one at a time.
+pub(super) struct Reloader {
+    config: Mutex<Config>,
+    reloading: Reloading,
+    clock: Clock,
+    apply: Box<dyn Fn(&Config) + Send + Sync>,
+}
+
+impl Reloader {
+    /// A reloader of `config`. `apply` hands a new configuration to the parts that run.
+    pub(super) fn new(
+        config: Config,
+        reloading: Reloading,
+        clock: Clock,
+        apply: impl Fn(&Config) + Send + Sync + 'static,
+    ) -> Arc<Reloader> {
+        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, apply: Box::new(apply) })
+    }
+
+    /// Reads the files again and applies what may change.
+    ///
+    /// # Errors
+    /// What is wrong with the files; nothing has changed then.
+    pub(super) async fn reload(&self) -> Result<(), String> {
+        info!("reloading the configuration");
+        let mut config = self.config.lock().await;
+        let new = config.reload(&self.reloading.flags, &self.clock).map_err(|e| e.to_string());
+        let new = new.inspect_err(|reason| error!(%reason, "the new configuration is not used"))?;
+        (self.reloading.set_log_level)(new.log.level);
+        for notice in &new.notices {
+            write(notice);
+        }
+        (self.apply)(&new);
+        *config = new;
+        info!("the configuration was reloaded");
+        Ok(())
+    }
+
+    /// Reloads on SIGHUP until the server drains.
+    pub(super) async fn run(self: Arc<Self>, core: Core) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                warn!(%error, "SIGHUP cannot be listened for: use the HTTP API to reload");
+                return core.drained().await;
+            }
+        };
+        loop {
+            tokio::select! {
+                // The reason of a failure is logged where it is found.
+                Some(()) = hangup.recv() => { let _ = self.reload().await; }
+                () = core.drained() => return,
+            }
+        }
+    }
+}
+
+fn write(notice: &Notice) {
+    match notice.level {
+        LogLevel::Trace | LogLevel::Debug => debug!("{}", notice.text),
+        LogLevel::Info => info!("{}", notice.text),
+        LogLevel::Warn => warn!("{}", notice.text),
+        LogLevel::Error => error!("{}", notice.text),
+    }
+}
