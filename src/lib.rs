@@ -6,6 +6,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod dns;
+pub mod footprint;
 pub mod grpc;
 pub mod http;
 pub mod machine;

@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
-use crate::{agent, dns, grpc, http};
+use crate::{agent, dns, footprint, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use reload::Reloader;
@@ -29,6 +29,8 @@ use tracing::{info, warn};
 
 /// How long streams and requests may take to end once the server stops.
 const DRAIN_TIME: Duration = Duration::from_secs(5);
+/// When the work of starting is over: the first checkpoint is written, and clients that waited have come back.
+const SETTLED: Duration = Duration::from_secs(3);
 /// How often the metrics recorder folds its samples, which bounds its memory.
 const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 
@@ -110,6 +112,10 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
 }
 
 async fn upkeep(metrics: PrometheusHandle, core: Core) {
+    tokio::select! {
+        () = tokio::time::sleep(SETTLED) => footprint::release_program_pages(),
+        () = core.drained() => return,
+    }
     loop {
         tokio::select! {
             () = tokio::time::sleep(METRICS_UPKEEP) => metrics.run_upkeep(),

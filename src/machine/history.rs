@@ -8,6 +8,8 @@ use super::change::{Change, What};
 use crate::command::CodecError;
 use crate::command::codec::{decode_kv, encode_kv};
 use crate::model::{Instance, KvEntry, ServiceKey, Text};
+use bytes::Bytes;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// One remembered change.
@@ -110,10 +112,13 @@ pub fn parts(events: Vec<Event>) -> Vec<Vec<Event>> {
     parts
 }
 
+/// The kinds of stored events. The second held both sides of a key; it is read still.
 const INSTANCE: u8 = 1;
-const KV: u8 = 2;
+const KV_BOTH: u8 = 2;
+const KV_FOUND: u8 = 3;
 
-/// The bytes of a row of events.
+/// The bytes of a row of events. What a key became is not among them: it is what the key's next event found, or what the
+/// state holds.
 pub(super) fn encode(events: &[Event]) -> Vec<u8> {
     let mut out = Vec::new();
     let put = |out: &mut Vec<u8>, bytes: &[u8]| {
@@ -129,43 +134,79 @@ pub(super) fn encode(events: &[Event]) -> Vec<u8> {
                     put(&mut out, part.as_bytes());
                 }
             }
-            Subject::Kv { before, after } => {
-                out.push(KV);
-                for side in [before, after] {
-                    put(&mut out, &side.as_ref().map(|e| encode_kv(e)).unwrap_or_default());
-                }
+            Subject::Kv { before, .. } => {
+                out.push(KV_FOUND);
+                put(&mut out, event.kv_key().unwrap_or_default());
+                put(&mut out, &before.as_ref().map(|e| encode_kv(e)).unwrap_or_default());
             }
         }
     }
     out
 }
 
+/// An event as a row holds it.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) revision: u64,
+    subject: StoredSubject,
+}
+
+#[derive(Debug)]
+enum StoredSubject {
+    Whole(Subject),
+    Found { key: Bytes, before: Option<Arc<KvEntry>> },
+}
+
 /// The events in such bytes.
-pub(super) fn decode(mut bytes: &[u8]) -> Result<Vec<Event>, CodecError> {
+pub(super) fn decode(mut bytes: &[u8]) -> Result<Vec<Stored>, CodecError> {
     let mut events = Vec::new();
     while !bytes.is_empty() {
         let revision = u64::from_be_bytes(*take(&mut bytes)?);
         let [kind] = *take::<1>(&mut bytes)?;
+        let side = |bytes: &mut &[u8]| -> Result<Option<Arc<KvEntry>>, CodecError> {
+            let bytes = part(bytes)?;
+            Ok(if bytes.is_empty() { None } else { Some(Arc::new(decode_kv(bytes)?)) })
+        };
         let subject = match kind {
             INSTANCE => {
                 let mut text = || -> Result<Text, CodecError> {
                     Text::from_utf8(part(&mut bytes)?).map_err(|_| damaged("a name is not UTF-8"))
                 };
                 let service = Arc::new(ServiceKey { namespace: text()?, name: text()? });
-                Subject::Instance { service, node: text()?, id: text()? }
+                StoredSubject::Whole(Subject::Instance { service, node: text()?, id: text()? })
             }
-            KV => {
-                let mut side = || -> Result<Option<Arc<KvEntry>>, CodecError> {
-                    let bytes = part(&mut bytes)?;
-                    Ok(if bytes.is_empty() { None } else { Some(Arc::new(decode_kv(bytes)?)) })
-                };
-                Subject::Kv { before: side()?, after: side()? }
+            KV_BOTH => StoredSubject::Whole(Subject::Kv { before: side(&mut bytes)?, after: side(&mut bytes)? }),
+            KV_FOUND => {
+                let key = Bytes::copy_from_slice(part(&mut bytes)?);
+                StoredSubject::Found { key, before: side(&mut bytes)? }
             }
             _ => return Err(damaged("an event is of an unknown kind")),
         };
-        events.push(Event { revision, subject });
+        events.push(Stored { revision, subject });
     }
     Ok(events)
+}
+
+/// The whole events, given all of them in order of revision, and the state after the last.
+pub(super) fn resolve(stored: Vec<Stored>, now: impl Fn(&[u8]) -> Option<Arc<KvEntry>>) -> Vec<Event> {
+    let mut next: HashMap<Bytes, Option<Arc<KvEntry>>> = HashMap::new();
+    let mut events = Vec::with_capacity(stored.len());
+    for Stored { revision, subject } in stored.into_iter().rev() {
+        let subject = match subject {
+            StoredSubject::Whole(subject) => subject,
+            StoredSubject::Found { key, before } => {
+                let after = next.get(&key).cloned().unwrap_or_else(|| now(&key));
+                Subject::Kv { before, after }
+            }
+        };
+        let event = Event { revision, subject };
+        if let (Subject::Kv { before, .. }, Some(key)) = (&event.subject, event.kv_key()) {
+            next.insert(Bytes::copy_from_slice(key), before.clone());
+        }
+        events.push(event);
+    }
+    events.reverse();
+    events
 }
 
 fn damaged(reason: &'static str) -> CodecError {

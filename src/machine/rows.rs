@@ -9,8 +9,8 @@ use crate::command::codec::{
     decode_instance, decode_kv, decode_lock, decode_node, decode_reply, decode_session, decode_tombstone,
     encode_instance, encode_kv, encode_lock, encode_node, encode_reply, encode_session, encode_tombstone,
 };
-use crate::model::{Instance, Lock, LockKind, ServiceKey, fold};
-use std::collections::HashSet;
+use crate::model::{Instance, KvEntry, Lock, LockKind, ServiceKey, fold};
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 /// [`Meta`], one row.
@@ -65,18 +65,21 @@ pub fn of_changes(state: &State, changes: &[Change]) -> Vec<RowOp> {
 }
 
 #[derive(Default)]
-struct Rows {
+struct Rows<'a> {
     ops: Vec<RowOp>,
+    /// What each key became last: keys that change often are encoded once.
+    kv: HashMap<&'a [u8], Option<&'a Arc<KvEntry>>>,
+    tombstones: HashSet<&'a [u8]>,
     services: HashSet<Arc<ServiceKey>>,
     nodes: HashSet<crate::model::Text>,
 }
 
-impl Rows {
+impl<'a> Rows<'a> {
     fn put(&mut self, table: u8, key: Vec<u8>, value: Option<Vec<u8>>) {
         self.ops.push(RowOp { table, key, value });
     }
 
-    fn add(&mut self, what: &What) {
+    fn add(&mut self, what: &'a What) {
         match what {
             What::Instance { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
@@ -91,14 +94,12 @@ impl Rows {
             }
             What::Kv { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
-                let tombstone = state_tombstone(before.is_some(), after.is_none());
-                self.put(KV, any.key.to_vec(), after.as_ref().map(|e| encode_kv(e)));
-                if let Some(present) = tombstone {
-                    // Filled in from the state by `index_rows` when present.
-                    self.put(TOMBSTONES, any.key.to_vec(), present.then(Vec::new));
+                self.kv.insert(&any.key, after.as_ref());
+                if before.is_none() || after.is_none() {
+                    self.tombstones.insert(&any.key);
                 }
             }
-            What::TombstoneDropped(grave) => self.put(TOMBSTONES, grave.key.to_vec(), None),
+            What::TombstoneDropped(grave) => drop(self.tombstones.insert(&grave.key)),
             What::Session { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
                 self.put(SESSIONS, any.id.as_bytes().to_vec(), after.as_ref().map(|s| encode_session(s)));
@@ -123,12 +124,13 @@ impl Rows {
         }
     }
 
-    /// Rows whose values are only known once all changes are made.
+    /// Rows that are only known once all changes are made.
     fn index_rows(&mut self, state: &State) {
-        for op in &mut self.ops {
-            if op.table == TOMBSTONES && op.value.is_some() {
-                op.value = state.tombstones.get(&op.key[..]).map(|t| encode_tombstone(t));
-            }
+        for (key, entry) in std::mem::take(&mut self.kv) {
+            self.put(KV, key.to_vec(), entry.map(|e| encode_kv(e)));
+        }
+        for key in std::mem::take(&mut self.tombstones) {
+            self.put(TOMBSTONES, key.to_vec(), state.tombstones.get(key).map(|t| encode_tombstone(t)));
         }
         for key in std::mem::take(&mut self.services) {
             let value = state.services.get(&key).map(|s| {
@@ -142,15 +144,6 @@ impl Rows {
             let value = state.nodes.get(name.as_str()).map(|n| n.revision.to_be_bytes().to_vec());
             self.put(NODE_REVISIONS, parts(&[&name]), value);
         }
-    }
-}
-
-/// Whether a change of a key makes a tombstone (`Some(true)`), may remove one (`Some(false)`), or neither.
-fn state_tombstone(was_there: bool, is_gone: bool) -> Option<bool> {
-    match (was_there, is_gone) {
-        (_, true) => Some(true),
-        (false, false) => Some(false),
-        (true, false) => None,
     }
 }
 

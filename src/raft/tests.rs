@@ -98,7 +98,7 @@ async fn every_acknowledged_write_survives_a_crash() {
             acknowledged += 1;
         }
         let message = handle.fatal().await;
-        assert!(message.contains("raft.redb on a simulated disk: cannot"), "seed {seed}: {message}");
+        assert!(message.contains(" on a simulated disk: cannot"), "seed {seed}: {message}");
         // A dead disk fails the last checkpoint; that is not what is tested.
         let _ = handle.shutdown().await;
         disk.restart();
@@ -121,7 +121,7 @@ async fn a_full_disk_stops_the_server_with_the_mend() {
         disk.plan(0, fault);
         let error = handle.propose(None, put("after", "1")).await.expect_err("is not acknowledged");
         let ProposeError::Fatal(message) = error else { panic!("{fault:?}: {error:?}") };
-        assert!(message.starts_with("raft.redb") && message.contains(mend), "{fault:?}: {message}");
+        assert!(message.starts_with("raft-") && message.contains(mend), "{fault:?}: {message}");
         assert_eq!(message, handle.fatal().await);
         handle.propose(None, put("later", "1")).await.expect_err("nothing is acknowledged any more");
         assert_eq!(None, value(&handle, "after"), "{fault:?}");
@@ -182,6 +182,12 @@ async fn half_a_data_directory_is_refused() {
     let handle = super::start(options.clone(), hub()).await.expect("starts");
     handle.propose(None, put("a", "1")).await.expect("is accepted").1.expect("is done");
     handle.shutdown().await.expect("stops");
+    let segment = dir.path().join("raft-0000000000000000.log");
+    let aside = dir.path().join("aside");
+    std::fs::rename(&segment, &aside).expect("moves");
+    let error = super::start(options.clone(), hub()).await.expect_err("is refused").to_string();
+    assert!(error.contains("raft-0000000000000000.log: it is missing, and with it the raft log; restore"), "{error}");
+    std::fs::rename(&aside, &segment).expect("moves");
     std::fs::remove_file(dir.path().join("raft.redb")).expect("removes");
     let error = super::start(options, hub()).await.expect_err("is refused");
     assert_eq!(

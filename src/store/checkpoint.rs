@@ -17,7 +17,7 @@ pub(super) const CACHE: usize = 8 << 20;
 /// Changes that wait for the disk before applying must wait for it: some seconds of a fast disk's work.
 const PENDING_LIMIT: usize = 65_536;
 /// Changes after which the writer does not wait for its second to pass.
-pub(super) const PENDING_TARGET: usize = 10_000;
+pub(super) const PENDING_TARGET: usize = 16_384;
 
 /// Up to where a checkpoint or snapshot holds the log. The ids are encoded by the user of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -1,20 +1,20 @@
-//! The raft log on disk, as bytes. Owns `raft.redb`: entries, vote, committed and purged marks, and the identity of
-//! this server. Every change goes through one bounded queue to one thread ([`super::log_writer`]), which commits many of
-//! them with one sync; reads go straight to redb and see only what was committed.
+//! The raft log on disk, as bytes: entries in the segments of [`super::journal`]; vote, purged mark and the identity of
+//! this server in `raft.redb`. Every change goes through one bounded queue to one thread ([`super::log_writer`]), which
+//! makes many of them durable with one sync; reads go straight to the segments and see only what is durable.
 
+use super::journal::{Entries, Found, Journal};
 use super::log_writer::{Command, Writer};
 use super::medium::spawn_thread;
 use super::tables::{self, Identity, Marked};
 use super::{Fatal, Medium, StoreError};
 use bytes::Bytes;
-use redb::{Database, ReadableDatabase, TableError};
 use std::io;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use tokio::sync::{mpsc, oneshot};
 
-/// redb's cache for the log, in bytes: appends touch only the right edge of the tree, reads of old entries are rare.
-const CACHE: usize = 4 << 20;
+/// redb's cache for the few facts beside the entries, in bytes.
+const CACHE: usize = 1 << 20;
 /// Changes that may wait for the writer before callers wait.
 const QUEUE: usize = 4096;
 
@@ -25,8 +25,8 @@ pub type Done = Box<dyn FnOnce(io::Result<()>) + Send>;
 #[derive(Clone, Debug)]
 pub struct Log {
     queue: mpsc::Sender<Command>,
-    /// The writer holds the file; when it stops, the file is let go.
-    database: Weak<Database>,
+    /// The writer holds the files; when it stops, they are let go.
+    entries: Weak<Entries>,
     committed: Arc<Mutex<Option<Marked>>>,
     file: Arc<str>,
 }
@@ -60,7 +60,7 @@ impl Log {
     /// The file cannot be read, is in use, or has a newer format.
     pub fn open(medium: &Medium, fatal: Fatal) -> Result<OpenedLog, StoreError> {
         let file = medium.describe(tables::LOG_FILE);
-        let database = Arc::new(tables::open(medium, tables::LOG_FILE, CACHE)?);
+        let database = tables::open(medium, tables::LOG_FILE, CACHE)?;
         let meta = |key| tables::read_meta(&database, &file, key);
         let mark = |key| {
             let bytes = meta(key)?;
@@ -71,21 +71,31 @@ impl Log {
         let identity = meta(tables::META_IDENTITY)?
             .map(|b| Identity::decode(&b).ok_or_else(|| StoreError::corrupt(&file, "bad identity row")))
             .transpose()?;
-        let (vote, committed, purged) =
-            (meta(tables::META_VOTE)?, mark(tables::META_COMMITTED)?, mark(tables::META_PURGED)?);
-        let last = last_entry(&database).map_err(|e| StoreError::io(&file, "read the end of the raft log", e))?;
-        // Entries up to the purged mark may be left over from a purge that a crash cut short.
-        let last = last.filter(|(index, _)| purged.as_ref().is_none_or(|p| *index > p.index));
+        let (vote, purged) = (meta(tables::META_VOTE)?, mark(tables::META_PURGED)?);
+        let segment = meta(tables::META_SEGMENT)?.map(|b| b.try_into().map(u64::from_le_bytes));
+        let segment = segment.transpose().map_err(|_| StoreError::corrupt(&file, "bad segment row"))?.unwrap_or(0);
+        let purged_index = purged.as_ref().map(|p| p.index);
+        let Found { mut journal, committed, last } = Journal::open(medium, segment, purged_index)?;
+        journal.require_file(identity.is_none())?;
+        // Entries up to the purged mark share a file with later ones.
+        let last = last.filter(|(index, _)| Some(*index) > purged_index);
 
         let (queue, commands) = mpsc::channel(QUEUE);
         let slot = Arc::new(Mutex::new(None));
-        let last_index = last.as_ref().map(|(index, _)| *index).max(purged.as_ref().map(|p| p.index));
-        let purge_to = purged.as_ref().map(|p| p.index);
-        let readers = Arc::downgrade(&database);
-        let writer = Writer::new(database, file.clone(), commands, slot.clone(), fatal.clone(), last_index, purge_to);
+        let entries = Arc::downgrade(journal.entries());
+        let (writer_file, writer_fatal) = (file.clone(), fatal.clone());
+        let writer = Writer {
+            database,
+            journal,
+            file: writer_file,
+            commands,
+            committed: slot.clone(),
+            fatal: writer_fatal,
+            failed: None,
+        };
         spawn_thread("raft log writer", fatal, move || writer.run())?;
         Ok(OpenedLog {
-            log: Log { queue, database: readers, committed: slot, file: file.into() },
+            log: Log { queue, entries, committed: slot, file: file.into() },
             identity,
             vote,
             committed: committed.map(|m| m.log_id),
@@ -118,7 +128,7 @@ impl Log {
         self.send(Command::Truncate { from: index }).await
     }
 
-    /// Forgets the entries up to `index`, whose encoded id is `log_id`. The space is given back in slices, later.
+    /// Forgets the entries up to `index`, whose encoded id is `log_id`. Files that hold nothing else are given back.
     pub async fn purge_through(&self, index: u64, log_id: Vec<u8>) -> io::Result<()> {
         self.send(Command::Purge { mark: Marked { index, log_id } }).await
     }
@@ -134,25 +144,8 @@ impl Log {
     /// # Errors
     /// The file cannot be read.
     pub fn read(&self, range: RangeInclusive<u64>, limit_bytes: usize) -> io::Result<Vec<(u64, Vec<u8>)>> {
-        let database = self.database.upgrade().ok_or_else(stopped)?;
-        let read = || -> Result<Vec<(u64, Vec<u8>)>, redb::Error> {
-            let table = match database.begin_read()?.open_table(tables::LOG) {
-                Ok(table) => table,
-                Err(TableError::TableDoesNotExist(_)) => return Ok(Vec::new()),
-                Err(e) => return Err(e.into()),
-            };
-            let (mut entries, mut bytes) = (Vec::new(), 0);
-            for row in table.range(range)? {
-                let (index, entry) = row?;
-                bytes += entry.value().len();
-                if bytes > limit_bytes && !entries.is_empty() {
-                    break;
-                }
-                entries.push((index.value(), entry.value().to_vec()));
-            }
-            Ok(entries)
-        };
-        read().map_err(|e| StoreError::io(&self.file, "read the raft log", e).into())
+        let entries = self.entries.upgrade().ok_or_else(stopped)?;
+        entries.read(range, limit_bytes).map_err(|e| StoreError::io(&self.file, "read the raft log", e).into())
     }
 
     /// Waits until everything queued before is durable, then stops the writer and lets go of the file.
@@ -181,13 +174,4 @@ impl Log {
 
 fn stopped() -> io::Error {
     io::Error::other("the raft log is closed")
-}
-
-fn last_entry(database: &Database) -> Result<Option<(u64, Vec<u8>)>, redb::Error> {
-    use redb::ReadableTable;
-    match database.begin_read()?.open_table(tables::LOG) {
-        Ok(table) => Ok(table.last()?.map(|(index, entry)| (index.value(), entry.value().to_vec()))),
-        Err(TableError::TableDoesNotExist(_)) => Ok(None),
-        Err(e) => Err(e.into()),
-    }
 }

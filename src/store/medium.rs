@@ -3,8 +3,8 @@
 
 use super::fault::Disk;
 use super::{Fatal, StoreError};
-use redb::backends::InMemoryBackend;
-use redb::{Builder, Database};
+use redb::backends::{FileBackend, InMemoryBackend};
+use redb::{Builder, Database, StorageBackend};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +59,27 @@ impl Medium {
                 builder.create_with_backend(backend).map_err(|e| fail(e.into()))
             }
         }
+    }
+
+    /// Opens a plain file, creating it (and its directory) durably when absent.
+    pub(super) fn open_file(&self, name: &str) -> Result<Box<dyn StorageBackend>, StoreError> {
+        let open = || -> Result<Box<dyn StorageBackend>, redb::Error> {
+            match self {
+                Medium::Directory(dir) => {
+                    let path = dir.join(name);
+                    let created = !path.exists();
+                    let mut options = std::fs::OpenOptions::new();
+                    let file = options.read(true).write(true).create(true).truncate(false).open(path)?;
+                    if created {
+                        sync_directory(dir)?;
+                    }
+                    Ok(Box::new(FileBackend::new(file)?))
+                }
+                Medium::Memory => Ok(Box::new(InMemoryBackend::new())),
+                Medium::Simulated(disk) => Ok(Box::new(disk.open(name)?)),
+            }
+        };
+        open().map_err(|e| StoreError::io(&self.describe(name), "open the file", e))
     }
 
     /// Puts the file `from` durably in the place of `to`. Open handles follow the file, not the name.

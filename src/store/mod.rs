@@ -1,4 +1,5 @@
-//! What this server keeps on disk, as bytes: the raft log (`raft.redb`) and the checkpoint of the state (`state.redb`).
+//! What this server keeps on disk, as bytes: the raft log (`raft.redb` and the segments beside it) and the checkpoint of
+//! the state (`state.redb`).
 //!
 //! Owns the two redb files, their threads, their format versions, and the snapshot file format. It must never name
 //! openraft, decode a log entry, or know the state machine by more than its rows. The only user of redb.
@@ -15,10 +16,12 @@ mod checkpoint;
 mod error;
 mod fatal;
 mod import;
+mod journal;
 mod log;
 mod log_writer;
 mod medium;
 mod mirror;
+mod segment;
 mod snapshot;
 mod tables;
 

@@ -2,23 +2,20 @@
 //!
 //! | file | table | key | value |
 //! | --- | --- | --- | --- |
-//! | `raft.redb` | `log` | index | an encoded log entry |
-//! | `raft.redb` | `meta` | `format` `identity` `vote` `committed` `purged` | see the constants |
+//! | `raft.redb` | `meta` | `format` `identity` `vote` `purged` `segment` | see the constants |
 //! | `state.redb` | `rows` | table number (1 byte), then the row's key | the row's value |
 //! | `state.redb` | `meta` | `format` `cluster` `history_floor` `position` | see the constants |
 
 use super::{Medium, StoreError};
 use redb::{Database, ReadableDatabase, TableDefinition, TableError};
 
-/// File of the raft log.
+/// File of what the raft log holds beside its entries.
 pub(super) const LOG_FILE: &str = "raft.redb";
 /// File of the checkpoint.
 pub(super) const STATE_FILE: &str = "state.redb";
 /// Where an incoming snapshot is built before it takes the place of [`STATE_FILE`].
 pub(super) const INSTALL_FILE: &str = "state.redb.install";
 
-/// Raft log: index to encoded entry.
-pub(super) const LOG: TableDefinition<u64, &[u8]> = TableDefinition::new("log");
 /// State rows: table number and key to value.
 pub(super) const ROWS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("rows");
 /// Small facts about the file.
@@ -30,10 +27,10 @@ pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_IDENTITY: &str = "identity";
 /// Encoded vote.
 pub(super) const META_VOTE: &str = "vote";
-/// [`Marked`]: the last entry known to be committed.
-pub(super) const META_COMMITTED: &str = "committed";
 /// [`Marked`]: the last entry that was purged.
 pub(super) const META_PURGED: &str = "purged";
+/// u64 little endian: number of the first segment of the journal that counts.
+pub(super) const META_SEGMENT: &str = "segment";
 /// Cluster id, 16 bytes.
 pub(super) const META_CLUSTER: &str = "cluster";
 /// u64 little endian: the history is complete after this index. Absent: it was never trimmed.

@@ -13,6 +13,7 @@ use source::{Source, tree};
 /// What each module of `src` may name, beside itself. A module that is not listed may not exist.
 pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("clock", &[]),
+    ("footprint", &[]),
     ("proto", &[]),
     ("model", &[]),
     ("command", &["model", "proto"]),

@@ -170,8 +170,10 @@ proptest! {
                 let counts = |r: &Reply| (r.rcode, r.flags.clone(), r.answers.len(), r.authority.clone());
                 // What is cut, or chosen out of several aliases, is so at random: a cut TXT may even fit or not.
                 if transport == Transport::Tcp && options.a_record_limit == 0 {
-                    prop_assert_eq!(&once, &twice);
-                    prop_assert_eq!(&once, &fresh);
+                    // The order is random, and with it which names can point to an earlier one.
+                    let content = |r: &Reply| Reply { bytes: 0, ..r.clone() };
+                    prop_assert_eq!(content(&once), content(&twice));
+                    prop_assert_eq!(content(&once), content(&fresh));
                 } else if edns >= 512 && !name.contains("fat") && !name.contains("big") {
                     prop_assert_eq!(counts(&once), counts(&twice));
                     prop_assert_eq!(counts(&once), counts(&fresh));

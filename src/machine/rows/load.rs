@@ -39,7 +39,7 @@ pub struct Loader {
     sessions: Vec<Session>,
     locks: Vec<Lock>,
     requests: Vec<Request>,
-    history: Vec<Event>,
+    history: Vec<history::Stored>,
 }
 
 impl Loader {
@@ -119,7 +119,8 @@ impl Loader {
             state.requests.insert(Arc::new(request));
         }
         self.history.sort_by_key(|e| e.revision);
-        Loaded { state, history: self.history }
+        let history = history::resolve(self.history, |key| state.kv.get(key).cloned());
+        Loaded { state, history }
     }
 
     /// Instances come grouped by service when rows come in order; any order gives the same state.

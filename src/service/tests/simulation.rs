@@ -90,7 +90,9 @@ impl World {
     async fn step(&mut self) -> Result<(), ()> {
         let (key, value) = (format!("k{}", self.roll(5)), format!("v{}", self.roll(3)));
         let id = format!("i{}", self.roll(4));
-        let session = self.model.sessions.iter().nth(self.roll(4) as usize).copied();
+        // Of one that nobody was told of nobody knows the secret.
+        let known = |s: &&SessionId| self.secrets.contains_key(*s);
+        let session = self.model.sessions.iter().filter(known).nth(self.roll(4) as usize).copied();
         let before = self.model.clone();
         let what = self.roll(10);
         let mut after = before.clone();

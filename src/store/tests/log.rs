@@ -40,7 +40,8 @@ struct Model {
 }
 
 impl Model {
-    fn check(&self, disk: &Disk, seed: u64) {
+    /// Compares; returns the log and the index that comes next.
+    fn check(&self, disk: &Disk, seed: u64) -> (Log, u64) {
         let opened = open(disk);
         let purged = opened.purged.map(|(index, _)| index);
         assert!(purged <= self.purged, "seed {seed}: purged more than was asked");
@@ -59,12 +60,12 @@ impl Model {
         }
         assert_eq!(expected.map(|e| e - 1), last, "seed {seed}: last entry");
         assert!(opened.vote.unwrap_or_default() >= self.vote, "seed {seed}: the vote went back");
+        (opened.log, last.max(purged).map_or(0, |last| last + 1))
     }
 }
 
 /// Random work until the disk dies.
-async fn work_until_crash(log: &Log, random: &mut Random, model: &mut Model) {
-    let mut next = model.sure.keys().next_back().map_or(0, |last| last + 1);
+async fn work_until_crash(log: &Log, mut next: u64, random: &mut Random, model: &mut Model) {
     loop {
         let alive = match random.below(10) {
             0 if next > 0 => {
@@ -121,12 +122,17 @@ async fn what_was_acknowledged_survives_crashes_at_random_points() {
         let mut random = Random(seed);
         let disk = Disk::new(seed);
         let mut model = Model::default();
-        let opened = open(&disk);
-        disk.plan(random.below(120), Fault::Crash);
-        work_until_crash(&opened.log, &mut random, &mut model).await;
-        opened.log.close().await.expect_err("the disk is dead");
-        disk.restart();
-        model.check(&disk, seed);
+        let (mut log, mut next) = (open(&disk).log, 0);
+        for _ in 0..4 {
+            disk.plan(random.below(120), Fault::Crash);
+            work_until_crash(&log, next, &mut random, &mut model).await;
+            log.close().await.expect_err("the disk is dead");
+            disk.restart();
+            (log, next) = model.check(&disk, seed);
+            // From here on it must stay what it is: later entries are acknowledged on top of it.
+            let found = log.read(0..=u64::MAX - 1, usize::MAX).expect("reads");
+            model.sure = found.into_iter().map(|(index, bytes)| (index, bytes.into())).collect();
+        }
     }
 }
 
@@ -144,7 +150,10 @@ async fn after_a_failure_nothing_is_acknowledged() {
         disk.plan(0, fault);
         assert!(!append_and_wait(&log, vec![entry(1, 0)]).await, "{fault:?}");
         let message = fatal.wait().await;
-        assert!(message.starts_with("raft.redb on a simulated disk: cannot write the raft log"), "{message}");
+        assert!(
+            message.starts_with("raft-0000000000000000.log on a simulated disk: cannot write the raft log"),
+            "{message}"
+        );
         assert!(message.contains(reason) && message.contains(mend), "{fault:?}: {message}");
         assert!(!append_and_wait(&log, vec![entry(1, 0)]).await, "{fault:?}: acknowledged afterwards");
         log.save_vote(vec![1]).await.expect_err("acknowledged afterwards");
@@ -206,7 +215,7 @@ async fn committed_never_names_an_entry_that_is_not_on_disk() {
 }
 
 #[tokio::test]
-async fn a_purge_works_in_slices_and_a_truncation_leaves_no_trace() {
+async fn a_purge_keeps_what_comes_later_and_a_truncation_leaves_no_trace() {
     let disk = Disk::new(8);
     let log = open(&disk).log;
     let total = 20_000;
@@ -222,6 +231,48 @@ async fn a_purge_works_in_slices_and_a_truncation_leaves_no_trace() {
     assert_eq!(entry(19_000, 5).1[..], found[1000].1[..]);
     let few = opened.log.read(18_000..=total, 100).expect("reads");
     assert!(!few.is_empty() && few.len() < 10);
+}
+
+#[tokio::test]
+async fn purged_files_are_taken_over_and_never_pile_up() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let medium = Medium::Directory(dir.path().to_owned());
+    let mut log = Log::open(&medium, Fatal::new()).expect("opens").log;
+    let mut next = 0;
+    for round in 0..40 {
+        // Some segments each, with a purge that leaves a part of the last one.
+        for _ in 0..5 {
+            assert!(append_and_wait(&log, (next..next + 60).map(|n| entry(n, 199)).collect()).await);
+            next += 60;
+        }
+        log.purge_through(next - 7, b"p".to_vec()).await.expect("queues");
+        if round % 10 == 9 {
+            log.close().await.expect("closes");
+            let opened = Log::open(&medium, Fatal::new()).expect("opens");
+            assert_eq!(Some(next - 1), opened.last.map(|(index, _)| index));
+            log = opened.log;
+        }
+        let found = log.read(next - 6..=next, usize::MAX).expect("reads");
+        let expected: Vec<_> = (next - 6..next).map(|n| (n, entry(n, 199).1.to_vec())).collect();
+        assert_eq!(expected, found);
+    }
+    let files = std::fs::read_dir(dir.path()).expect("lists").count();
+    assert!(files <= 12, "{files} files");
+}
+
+#[tokio::test]
+async fn a_segment_that_is_damaged_in_the_middle_of_the_log_is_refused() {
+    let disk = Disk::new(3);
+    let log = open(&disk).log;
+    for n in 0..4 {
+        assert!(append_and_wait(&log, (n * 100..n * 100 + 100).map(|n| entry(n, 199)).collect()).await);
+    }
+    log.close().await.expect("closes");
+    let medium = Medium::Simulated(disk);
+    let file = medium.open_file("raft-0000000000000000.log").expect("opens");
+    file.write(1000, b"damage").expect("writes");
+    let error = Log::open(&medium, Fatal::new()).expect_err("is refused").to_string();
+    assert!(error.starts_with("raft-0000000000000001.log on a simulated disk: the entries between"), "{error}");
 }
 
 #[test]
