@@ -79,7 +79,13 @@ impl Responder {
     }
 
     /// Writes the reply to `message` at the end of `out`, or nothing if it deserves none or comes later.
-    pub(super) fn respond(&mut self, state: &State, message: &[u8], transport: Transport, out: &mut Vec<u8>) -> Outcome {
+    pub(super) fn respond(
+        &mut self,
+        state: &State,
+        message: &[u8],
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         self.respond_with(state, message, transport, &Outside::default(), false, out)
     }
 

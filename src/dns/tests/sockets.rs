@@ -141,7 +141,13 @@ async fn a_domain_that_is_no_name_is_an_error() {
     let identity = crate::dns::zone::Identity { domain: "a..b".into(), ..identity() };
     let state = Arc::new(State::new());
     let ended = bound
-        .run(&identity, LiveOptions::new(Options::default()), Clock::manual(0, 1), move || state.clone(), std::future::pending())
+        .run(
+            &identity,
+            LiveOptions::new(Options::default()),
+            Clock::manual(0, 1),
+            move || state.clone(),
+            std::future::pending(),
+        )
         .await;
     assert_eq!(ended.unwrap_err().to_string(), "domain: \"a..b\" is no domain name");
 }

@@ -4,10 +4,10 @@
 #![allow(unsafe_code, reason = "recvmmsg, sendmmsg and setsockopt are foreign functions without a safe wrapper")]
 
 use super::{Datagrams, QUERY_BYTES_MAX, Reply};
+use crate::dns::recursor::SendReply;
 use std::io;
 use std::mem::{size_of, size_of_val, zeroed};
 use std::net::{SocketAddr, UdpSocket};
-use crate::dns::recursor::SendReply;
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::null_mut;
 use std::sync::Arc;

@@ -1,8 +1,8 @@
 //! One datagram at a time, by what every system has.
 
 use super::{Datagrams, QUERY_BYTES_MAX, Reply};
-use std::io;
 use crate::dns::recursor::SendReply;
+use std::io;
 use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 
