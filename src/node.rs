@@ -6,6 +6,7 @@
 
 mod options;
 mod reload;
+mod socket;
 
 pub use reload::Reloading;
 
@@ -148,7 +149,7 @@ fn facts(config: &Config, listeners: &Listeners, cluster_id: String) -> Facts {
         serf_lan_port: config.serf_lan_port,
         serf_wan_port: config.serf_wan_port.unwrap_or(0),
         grpc_port: first_port(&listeners.grpc),
-        http_port: first_port(&listeners.http),
+        http_port: http_address(&listeners.http).map_or(0, |a| a.port()),
         dns_port: listeners.dns.addresses().first().map_or(0, |a| a.port()),
         node_meta: config.node_meta.clone(),
         dev: config.dev,
@@ -161,7 +162,7 @@ fn first_port(listeners: &[TcpListener]) -> u16 {
 
 /// Everything that clients connect to.
 struct Listeners {
-    http: Vec<TcpListener>,
+    http: Vec<http::Listener>,
     grpc: Vec<TcpListener>,
     dns: dns::Bound,
 }
@@ -171,7 +172,7 @@ impl Listeners {
         let dns = dns::Bound::bind(&config.dns_addrs);
         let dns = dns.with_context(|| format!("cannot listen for DNS on {:?} (ports.dns)", config.dns_addrs))?;
         Ok(Listeners {
-            http: bind_tcp(&config.http_addrs, "HTTP", "ports.http").await?,
+            http: bind_http(config).await?,
             grpc: bind_tcp(&config.grpc_addrs, "gRPC", "ports.grpc").await?,
             dns,
         })
@@ -181,7 +182,7 @@ impl Listeners {
         let tcp = |l: &[TcpListener]| l.first().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
         let dns = self.dns.addresses().first().map(|a| a.to_string());
         let shown = |address: Option<String>| address.unwrap_or_else(|| "off".to_owned());
-        let (http, grpc, dns) = (shown(tcp(&self.http)), shown(tcp(&self.grpc)), shown(dns));
+        let (http, grpc, dns) = (shown(http_address(&self.http).map(|a| a.to_string())), shown(tcp(&self.grpc)), shown(dns));
         format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
     }
 
@@ -195,6 +196,9 @@ impl Listeners {
         let dns_options = dns::LiveOptions::new(options::dns(&config.dns));
         if !self.http.is_empty() {
             let options = http::Options {
+                rules: options::rules(&config.http),
+                wait_default: config.query_times.default,
+                wait_max: config.query_times.max,
                 max_conns_per_client: config.limits.http_max_conns_per_client,
                 metrics,
                 pretty_default: config.dev,
@@ -212,6 +216,25 @@ impl Listeners {
         }
         dns_options
     }
+}
+
+async fn bind_http(config: &Config) -> anyhow::Result<Vec<http::Listener>> {
+    let tcp = bind_tcp(&config.http_addrs, "HTTP", "ports.http").await?;
+    let mut listeners: Vec<http::Listener> = tcp.into_iter().map(http::Listener::Tcp).collect();
+    for socket in &config.http.sockets {
+        let bound = socket::bind(socket);
+        let bound = bound.with_context(|| format!("cannot listen for HTTP on unix://{} (addresses.http)", socket.path.display()))?;
+        listeners.push(http::Listener::Unix(bound));
+    }
+    Ok(listeners)
+}
+
+/// The first address among HTTP's listeners.
+fn http_address(listeners: &[http::Listener]) -> Option<SocketAddr> {
+    listeners.iter().find_map(|listener| match listener {
+        http::Listener::Tcp(listener) => listener.local_addr().ok(),
+        http::Listener::Unix(_) => None,
+    })
 }
 
 async fn bind_tcp(addrs: &[SocketAddr], what: &str, key: &str) -> anyhow::Result<Vec<TcpListener>> {

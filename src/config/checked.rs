@@ -13,7 +13,6 @@ use crate::model::Definitions;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::time::Duration;
 use uuid::Uuid;
 
 /// Everything the agent was told, checked and with defaults filled in.
@@ -55,8 +54,6 @@ pub struct Config {
     pub limits: Limits,
     /// How long blocking queries wait.
     pub query_times: QueryTimes,
-    /// The shortest time to live that a session may ask for over HTTP; 10 seconds by default.
-    pub session_ttl_min: Duration,
     /// What the HTTP edge refuses and adds.
     pub http: HttpSettings,
     /// How DNS answers.
@@ -67,12 +64,6 @@ pub struct Config {
     pub definitions: Definitions,
     /// What is run when something changes.
     pub watches: Vec<WatchPlan>,
-    /// How long metrics are kept in Prometheus' form; 0: they are only served when asked for in Consul's form.
-    pub prometheus_retention: Duration,
-    /// The first part of the names of metrics in Consul's form; `consul` by default.
-    pub metrics_prefix: String,
-    /// Leave the hostname out of the names of gauges in Consul's form.
-    pub metrics_without_hostname: bool,
     /// Where the log goes.
     pub log: LogSettings,
     /// File that holds the process id while the agent runs.
@@ -179,15 +170,11 @@ impl Config {
             serf_wan_port: settings.port("ports.serf_wan", 8302)?,
             limits: settings.limits()?,
             query_times: settings.query_times()?,
-            session_ttl_min: settings.duration("session_ttl_min", Duration::from_secs(10))?,
             http: settings.http()?,
             dns: settings.dns()?,
             checks: settings.checks()?,
             definitions,
             watches,
-            prometheus_retention: settings.duration("telemetry.prometheus_retention_time", Duration::ZERO)?,
-            metrics_prefix: settings.text("telemetry.metrics_prefix").unwrap_or("consul").to_owned(),
-            metrics_without_hostname: settings.switch("telemetry.disable_hostname"),
             log: settings.log()?,
             pid_file: settings.text("pid_file").map(PathBuf::from),
             notices,

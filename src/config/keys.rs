@@ -1,6 +1,6 @@
 //! Every setting of the agent, with its flag: the one list that files, the command line and the help are read from.
 
-use super::kind::{Kind, Standing, default_name, empty, is_true};
+use super::kind::{Kind, Standing, default_name, empty, half_mebibyte, is_true, ten_seconds};
 use Kind::{Any, Blocks, Bool, Int, Number, Text, TextMap, Texts, Unsigned};
 use serde_json::Value;
 
@@ -69,6 +69,7 @@ const ONE_DC: &str = "this version knows one datacenter";
 const UI: &str = "this version has no web UI";
 const ENTERPRISE: &str = "it is a feature of Consul Enterprise";
 const RAFT: &str = "the log is kept and compacted in another way";
+const SIZES: &str = "values and transactions may have 524288 bytes in this version";
 const TELEMETRY: &str = "metrics are served over HTTP, all of them";
 const AUTOPILOT: &str = "a single server has no other servers to look after";
 
@@ -158,20 +159,20 @@ pub(crate) const KEYS: &[Key] = &[
     built("http_config.response_headers", TextMap),
     built("http_config.allow_write_http_from", Texts)
         .flag("allow-write-http-from", "Network whose clients may write over HTTP, as 10.0.0.0/8. May be repeated."),
-    built("disable_http_unprintable_char_filter", Bool),
+    not_built("disable_http_unprintable_char_filter", Bool, "paths must be printable in this version"),
     built("unix_sockets.user", Text),
     built("unix_sockets.group", Text),
     built("unix_sockets.mode", Text),
     built("default_query_time", Text)
         .flag("default-query-time", "How long a blocking query waits that names no time, 5m by default."),
     built("max_query_time", Text).flag("max-query-time", "How long a blocking query waits at most, 10m by default."),
-    built("session_ttl_min", Text),
-    built("limits.kv_max_value_size", Unsigned),
-    built("limits.txn_max_req_len", Unsigned),
+    unless(ten_seconds, "session_ttl_min", Text, "the shortest session has 10 seconds in this version"),
+    unless(half_mebibyte, "limits.kv_max_value_size", Unsigned, SIZES),
+    unless(half_mebibyte, "limits.txn_max_req_len", Unsigned, SIZES),
     // Metrics.
-    built("telemetry.prometheus_retention_time", Text),
-    built("telemetry.disable_hostname", Bool),
-    built("telemetry.metrics_prefix", Text),
+    no_effect("telemetry.prometheus_retention_time", Text, "metrics in Prometheus' form are always served"),
+    no_effect("telemetry.disable_hostname", Bool, "metric names never hold the hostname"),
+    without("telemetry.metrics_prefix", Text, "the names of metrics are fixed in this version"),
     without("telemetry.prefix_filter", Texts, TELEMETRY),
     no_effect("telemetry.filter_default", Bool, TELEMETRY),
     without("telemetry.statsd_address", Text, TELEMETRY),

@@ -54,9 +54,7 @@ impl Config {
             ("ports.serf_lan and ports.serf_wan", self.serf_ports() != new.serf_ports()),
             ("http_config and unix_sockets", self.http != new.http),
             ("default_query_time and max_query_time", self.query_times != new.query_times),
-            ("session_ttl_min", self.session_ttl_min != new.session_ttl_min),
             ("log_json, log_file and enable_syslog", log(self) != log(new)),
-            ("telemetry", self.telemetry() != new.telemetry()),
             ("pid_file", self.pid_file != new.pid_file),
         ]
         .into_iter()
@@ -69,9 +67,5 @@ impl Config {
 
     fn serf_ports(&self) -> (u16, Option<u16>) {
         (self.serf_lan_port, self.serf_wan_port)
-    }
-
-    fn telemetry(&self) -> (std::time::Duration, &str, bool) {
-        (self.prometheus_retention, &self.metrics_prefix, self.metrics_without_hostname)
     }
 }

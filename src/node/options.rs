@@ -1,7 +1,7 @@
 //! From the configuration to what each part of the server is told.
 
-use crate::config::DnsSettings;
-use crate::dns;
+use crate::config::{DnsSettings, HttpSettings};
+use crate::{dns, http};
 
 /// What DNS is told.
 pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
@@ -24,4 +24,10 @@ pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
         },
         ..dns::Options::default()
     }
+}
+
+/// What HTTP refuses and adds.
+pub(super) fn rules(settings: &HttpSettings) -> http::Rules {
+    let writers = settings.allow_write_from.clone();
+    http::Rules::new(settings.block_endpoints.clone(), &settings.response_headers, writers)
 }

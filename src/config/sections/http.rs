@@ -15,8 +15,6 @@ pub struct HttpSettings {
     pub response_headers: Vec<(String, String)>,
     /// Only clients in these networks may do more than read; empty: all may.
     pub allow_write_from: Vec<Network>,
-    /// Paths with unprintable characters are taken.
-    pub unprintable_paths: bool,
     /// Unix sockets to listen on.
     pub sockets: Vec<UnixSocket>,
 }
@@ -55,7 +53,6 @@ impl Settings {
             block_endpoints: self.texts("http_config.block_endpoints"),
             response_headers,
             allow_write_from,
-            unprintable_paths: self.switch("disable_http_unprintable_char_filter"),
             sockets: self.sockets("http")?,
         })
     }
