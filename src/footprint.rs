@@ -1,6 +1,6 @@
 //! What the process keeps in memory beyond its data. Owns the requests to the kernel that shrink it; nothing here changes
 //! what the server does.
-#![allow(unsafe_code, reason = "madvise works on addresses")]
+#![allow(unsafe_code, reason = "madvise works on addresses, and the allocator is a foreign library")]
 
 use std::ops::Range;
 
@@ -17,6 +17,13 @@ pub fn release_program_pages() {
         // again, and does when it is touched.
         unsafe { libc::madvise(range.start as *mut libc::c_void, range.len(), libc::MADV_DONTNEED) };
     }
+}
+
+/// Gives memory back that was freed. The allocator does so on its own only while it is busy, and keeps what the last burst
+/// needed. Costs some system calls: to be called after such a burst, not in one.
+pub fn release_freed_memory() {
+    // SAFETY: it may be called from any thread at any time.
+    unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
 /// Where files are mapped that nobody has written to since: code of the program and its libraries, and the constants of

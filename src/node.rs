@@ -10,12 +10,13 @@ mod socket;
 
 pub use reload::Reloading;
 
+use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
-use crate::{agent, dns, footprint, grpc, http};
+use crate::{dns, footprint, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use reload::Reloader;
@@ -47,15 +48,24 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     let raft = raft::start(raft_options(&config, &clock), hub.clone()).await.context("cannot start replication")?;
     let facts = facts(&config, &listeners, raft.status().cluster.to_string());
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
-    agent::register_self(&core).await.context("cannot register this node in the catalog")?;
+    let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
 
+    if !config.watches.is_empty() {
+        warn!(watches = config.watches.len(), "watches have no effect: this version runs no handlers, use `watch`");
+    }
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
-    let dns_options = listeners.serve(&config, &core, metrics, &mut tasks);
+    tasks.spawn(infallible(agent.clone().run()));
+    let dns_options = listeners.serve(&config, &core, &agent, metrics, &mut tasks);
     let node_name = config.node_name.clone();
-    let reloader = Reloader::new(config, reloading, clock, move |new| dns_options.set(options::dns(&new.dns)));
+    let reloader = Reloader::new(config, reloading, clock, agent.clone(), dns_options);
+    let asked = reloader.clone();
+    agent.hooks().on_reload(move || {
+        let reloader = asked.clone();
+        Box::pin(async move { reloader.reload().await })
+    });
     tasks.spawn(infallible(reloader.run(core.clone())));
     // Tools wait for this line to learn the ports.
     writeln!(std::io::stdout(), "{ready}")
@@ -63,14 +73,14 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
         .context("cannot write to stdout")?;
     info!(node = %node_name, revision = core.local().state.revision(), "agent is running");
 
-    let fault = wait_for_end(&raft, &mut tasks).await;
+    let fault = wait_for_end(&raft, &agent, &mut tasks).await;
     core.drain();
     let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
     if drained.await.is_err() {
         warn!("clients did not let go in time, closing their connections");
         tasks.abort_all();
     }
-    drop(core);
+    drop((core, agent));
     let stopped = raft.shutdown().await;
     match fault {
         Some(message) => bail!("{message}"),
@@ -79,13 +89,14 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
 }
 
 /// A signal (`None`), or why the server cannot go on.
-async fn wait_for_end(raft: &raft::Handle, tasks: &mut JoinSet<anyhow::Result<()>>) -> Option<String> {
+async fn wait_for_end(raft: &raft::Handle, agent: &Agent, tasks: &mut JoinSet<anyhow::Result<()>>) -> Option<String> {
     let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
         return Some("cannot listen for signals".to_owned());
     };
     tokio::select! {
         _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
         _ = interrupt.recv() => info!(signal = "SIGINT", "stopping"),
+        () = agent.left() => info!("leaving, as was asked for"),
         message = raft.fatal() => return Some(message),
         Some(ended) = tasks.join_next() => {
             return Some(match ended {
@@ -182,7 +193,8 @@ impl Listeners {
         let tcp = |l: &[TcpListener]| l.first().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
         let dns = self.dns.addresses().first().map(|a| a.to_string());
         let shown = |address: Option<String>| address.unwrap_or_else(|| "off".to_owned());
-        let (http, grpc, dns) = (shown(http_address(&self.http).map(|a| a.to_string())), shown(tcp(&self.grpc)), shown(dns));
+        let (http, grpc, dns) =
+            (shown(http_address(&self.http).map(|a| a.to_string())), shown(tcp(&self.grpc)), shown(dns));
         format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
     }
 
@@ -190,6 +202,7 @@ impl Listeners {
         self,
         config: &Config,
         core: &Core,
+        agent: &Agent,
         metrics: PrometheusHandle,
         to: &mut JoinSet<anyhow::Result<()>>,
     ) -> dns::LiveOptions {
@@ -200,7 +213,9 @@ impl Listeners {
                 wait_default: config.query_times.default,
                 wait_max: config.query_times.max,
                 max_conns_per_client: config.limits.http_max_conns_per_client,
+                agent: agent.clone(),
                 metrics,
+                prometheus: config.prometheus,
                 pretty_default: config.dev,
             };
             to.spawn(infallible(http::serve(self.http, core.clone(), options)));
@@ -223,7 +238,8 @@ async fn bind_http(config: &Config) -> anyhow::Result<Vec<http::Listener>> {
     let mut listeners: Vec<http::Listener> = tcp.into_iter().map(http::Listener::Tcp).collect();
     for socket in &config.http.sockets {
         let bound = socket::bind(socket);
-        let bound = bound.with_context(|| format!("cannot listen for HTTP on unix://{} (addresses.http)", socket.path.display()))?;
+        let bound = bound
+            .with_context(|| format!("cannot listen for HTTP on unix://{} (addresses.http)", socket.path.display()))?;
         listeners.push(http::Listener::Unix(bound));
     }
     Ok(listeners)

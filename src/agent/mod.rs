@@ -1,68 +1,40 @@
-//! What runs on every node: so far only the node's own entry in the catalog.
+//! What this node registers and checks itself.
 //!
-//! [`register_self`] makes the catalog show this server as Consul shows its servers: the node, its health, and the
-//! service `consul`. Nothing here is replicated by itself, everything goes through [`crate::service`]. Missing: local
-//! services and checks with their runners, anti-entropy, maintenance, client agents.
+//! [`Agent`] owns the services and checks of its node: those that its HTTP API was given ([`journal`] keeps them over
+//! restarts) and those of configuration files. It runs the checks ([`checks`]), and makes the catalog show what it owns
+//! and only that ([`sync`]). Everything local is one value under one lock ([`local`]), which is never held across an
+//! await. Nothing here is replicated by itself: the catalog is written through [`crate::service`], in batches, only
+//! where it differs, and again later while no leader can be reached. Registrations are answered when they are stored
+//! here, whatever the servers do.
+//!
+//! What others have registered on this node is removed by the next full comparison, but for `serfHealth`, the service
+//! `consul`, and instances that live with a session of our own API. Missing: client agents, sidecar services, access
+//! control.
 
-use crate::command::{CatalogCheck, CatalogRegister};
-use crate::model::{Check, Health, Instance, InstanceKey, NodeRecord, ServiceKey, Text};
-use crate::service::{Core, Error, Facts};
-use std::net::IpAddr;
+mod aggregate;
+mod api;
+mod checks;
+mod error;
+mod files;
+mod handle;
+mod hooks;
+mod host;
+mod journal;
+mod local;
+mod maintenance;
+mod reap;
+mod server;
+mod settings;
+mod state;
+mod sync;
+#[cfg(test)]
+mod tests;
 
-/// Name and id of the service that every server offers, as in Consul.
-pub const SERVER_SERVICE: &str = "consul";
-
-/// The check that says whether a node is reachable, as in Consul.
-pub const SERF_HEALTH: &str = "serfHealth";
-
-/// This node as the catalog has it.
-pub fn own_node(facts: &Facts) -> NodeRecord {
-    let address: Text = facts.advertise.to_string().into();
-    let family = match facts.advertise {
-        IpAddr::V4(_) => ["lan", "lan_ipv4", "wan", "wan_ipv4"],
-        IpAddr::V6(_) => ["lan", "lan_ipv6", "wan", "wan_ipv6"],
-    };
-    let mut meta: Vec<(Text, Text)> = vec![("consul-network-segment".into(), Text::default())];
-    meta.extend(facts.node_meta.iter().map(|(k, v)| (k.into(), v.into())));
-    meta.sort();
-    NodeRecord {
-        name: facts.node_name.as_str().into(),
-        id: Some(facts.node_id),
-        tagged_addresses: Some(family.map(|tag| (tag.into(), address.clone())).into()),
-        address,
-        meta: Some(meta.into()),
-        ..NodeRecord::default()
-    }
-}
-
-/// Registers this server: its node, the check `serfHealth` and the service `consul`. Doing it again changes nothing.
-///
-/// # Errors
-/// Those of a write; [`Error::Rejected`] if the node's name belongs to another node.
-pub async fn register_self(core: &Core) -> Result<(), Error> {
-    let facts = core.facts();
-    let node = own_node(facts);
-    let key =
-        InstanceKey { service: ServiceKey::of(SERVER_SERVICE), node: node.name.clone(), id: SERVER_SERVICE.into() };
-    let mut service = Instance::new(key, Text::default(), i32::from(facts.server_port));
-    service.meta = [
-        ("non_voter", "false"),
-        ("raft_version", "3"),
-        ("serf_protocol_current", "2"),
-        ("serf_protocol_max", "5"),
-        ("serf_protocol_min", "1"),
-        ("version", facts.version),
-    ]
-    .map(|(key, value)| (key.into(), value.into()))
-    .into();
-    let check = Check {
-        id: SERF_HEALTH.into(),
-        name: "Serf Health Status".into(),
-        health: Health::Passing,
-        output: "Agent alive and reachable".into(),
-        ..Check::default()
-    };
-    let checks = vec![CatalogCheck { service_id: Text::default(), check }];
-    core.catalog_register(CatalogRegister { node, skip_node_update: false, service: Some(service), checks }).await?;
-    Ok(())
-}
+pub use aggregate::{Aggregate, aggregate};
+pub use error::Error;
+pub use handle::Agent;
+pub use hooks::Hooks;
+pub use host::host;
+pub use local::{CheckView, ServiceView, Source};
+pub use server::{SERF_HEALTH, SERVER_SERVICE, own_node, register_self};
+pub use settings::Settings;

@@ -13,6 +13,7 @@ use crate::model::Definitions;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Everything the agent was told, checked and with defaults filled in.
@@ -64,6 +65,8 @@ pub struct Config {
     pub definitions: Definitions,
     /// What is run when something changes.
     pub watches: Vec<WatchPlan>,
+    /// Metrics are served in Prometheus' form by the agent's endpoint too: a retention time was given.
+    pub prometheus: bool,
     /// Where the log goes.
     pub log: LogSettings,
     /// File that holds the process id while the agent runs.
@@ -175,6 +178,7 @@ impl Config {
             checks: settings.checks()?,
             definitions,
             watches,
+            prometheus: !settings.duration("telemetry.prometheus_retention_time", Duration::ZERO)?.is_zero(),
             log: settings.log()?,
             pid_file: settings.text("pid_file").map(PathBuf::from),
             notices,

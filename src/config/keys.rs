@@ -170,7 +170,7 @@ pub(crate) const KEYS: &[Key] = &[
     unless(half_mebibyte, "limits.kv_max_value_size", Unsigned, SIZES),
     unless(half_mebibyte, "limits.txn_max_req_len", Unsigned, SIZES),
     // Metrics.
-    no_effect("telemetry.prometheus_retention_time", Text, "metrics in Prometheus' form are always served"),
+    built("telemetry.prometheus_retention_time", Text),
     no_effect("telemetry.disable_hostname", Bool, "metric names never hold the hostname"),
     without("telemetry.metrics_prefix", Text, "the names of metrics are fixed in this version"),
     without("telemetry.prefix_filter", Texts, TELEMETRY),

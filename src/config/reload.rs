@@ -7,8 +7,8 @@ use super::flags::AgentFlags;
 use crate::clock::Clock;
 
 impl Config {
-    /// Reads the files again. Of the result, definitions, watches, metadata of the node, checks, DNS, limits and the
-    /// log's level are new; all else is as it was, with a notice for each change that waits for a restart.
+    /// Reads the files again. Of the result, definitions, watches, metadata of the node, DNS and the log's level are
+    /// new; all else is as it was, with a notice for each change that waits for a restart.
     ///
     /// # Errors
     /// As for [`Config::load`]; nothing has changed then.
@@ -26,9 +26,7 @@ impl Config {
             definitions: new.definitions,
             watches: new.watches,
             node_meta: new.node_meta,
-            checks: new.checks,
             dns: new.dns,
-            limits: new.limits,
             log,
             notices,
             ..self.clone()
@@ -53,6 +51,8 @@ impl Config {
             ("ports.server", self.server_addr != new.server_addr),
             ("ports.serf_lan and ports.serf_wan", self.serf_ports() != new.serf_ports()),
             ("http_config and unix_sockets", self.http != new.http),
+            ("limits", self.limits != new.limits),
+            ("settings of checks", self.checks != new.checks),
             ("default_query_time and max_query_time", self.query_times != new.query_times),
             ("log_json, log_file and enable_syslog", log(self) != log(new)),
             ("pid_file", self.pid_file != new.pid_file),

@@ -16,6 +16,7 @@ mod deadline;
 mod discovery;
 mod feed;
 mod filter;
+mod gather;
 mod kv;
 mod layer;
 mod page;

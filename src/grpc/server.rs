@@ -6,6 +6,7 @@
 use super::cluster::Cluster;
 use super::coordination::Coordination;
 use super::discovery::Discovery;
+use super::gather::Gather;
 use super::kv::Kv;
 use super::layer::Observe;
 use super::page::Pins;
@@ -18,6 +19,7 @@ use crate::proto::v1::kv_service_server::KvServiceServer;
 use crate::proto::v1::registry_service_server::RegistryServiceServer;
 use crate::proto::v1::session_service_server::SessionServiceServer;
 use crate::service::Core;
+use futures::TryStreamExt;
 use futures::future::BoxFuture;
 use futures::stream::select_all;
 use std::convert::Infallible;
@@ -161,7 +163,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// If the server cannot be built, or its transport fails.
 pub async fn serve(listeners: Vec<TcpListener>, core: Core) -> Result<(), ServeError> {
     let front = Front::new(core.clone()).await?;
-    let incoming = listeners.into_iter().map(|l| TcpIncoming::from(l).with_nodelay(Some(true)));
+    let incoming = listeners.into_iter().map(|l| TcpIncoming::from(l).with_nodelay(Some(true)).map_ok(Gather::new));
     let ending = core.clone();
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))

@@ -26,9 +26,10 @@ use bytes::Bytes;
 use futures::future::{BoxFuture, select_all};
 use futures::stream::BoxStream;
 use std::collections::{HashSet, VecDeque};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep, sleep_until};
 use tonic::Status;
 
 /// What a stream sends.
@@ -60,6 +61,8 @@ pub(super) struct Watcher {
     dirty: bool,
     next_progress: Instant,
     next_delta: Instant,
+    /// Wakes this stream at one of these times or before: setting it anew for every message would cost more than that.
+    timer: Pin<Box<Sleep>>,
     ended: bool,
 }
 
@@ -131,6 +134,7 @@ impl Watcher {
             dirty: false,
             next_progress: now + options.progress_every,
             next_delta: now,
+            timer: Box::pin(sleep_until(now + options.progress_every)),
             ended: false,
         };
         match (r.resume_token.is_empty(), token) {
@@ -172,11 +176,14 @@ impl Watcher {
     /// Waits until something may have to be sent; true: this server stops.
     async fn wait(&mut self) -> bool {
         let until = if self.dirty { self.next_delta.min(self.next_progress) } else { self.next_progress };
+        if self.timer.is_elapsed() || until < self.timer.deadline() {
+            self.timer.as_mut().reset(until);
+        }
         tokio::select! {
             biased;
             () = &mut self.drained => return true,
             () = any(&mut self.changes), if !self.dirty => self.dirty = true,
-            () = tokio::time::sleep_until(until) => {}
+            () = &mut self.timer => {}
         }
         false
     }

@@ -2,6 +2,7 @@
 //! here.
 
 use super::json::DecodeError;
+use crate::agent;
 use crate::command::Rejection;
 use crate::service;
 use http::StatusCode;
@@ -73,6 +74,23 @@ impl From<service::Error> for Error {
             service::Error::Compacted { .. } | service::Error::SlowConsumer => Error::server(error.to_string()),
             service::Error::Overloaded(reason) => Error::new(StatusCode::TOO_MANY_REQUESTS, reason),
             service::Error::Internal(reason) => Error::server(reason),
+        }
+    }
+}
+
+impl From<agent::Error> for Error {
+    fn from(error: agent::Error) -> Error {
+        match &error {
+            agent::Error::Refused(refused) => Error::bad_request(refused.0.clone()),
+            agent::Error::Invalid(_) | agent::Error::Reserved(_) | agent::Error::TooManyChecks(..) => {
+                Error::bad_request(format!("Bad request: {error}"))
+            }
+            agent::Error::Definition { .. } => Error::bad_request(error.to_string()),
+            agent::Error::NotRegistered(_) => Error::new(StatusCode::NOT_FOUND, error.to_string()),
+            agent::Error::NoSuchService(_)
+            | agent::Error::NotTtl(_)
+            | agent::Error::ScriptsDisabled(_)
+            | agent::Error::Storage(_) => Error::server(error.to_string()),
         }
     }
 }

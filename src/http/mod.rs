@@ -27,6 +27,7 @@ mod target;
 pub use rules::Rules;
 pub use server::{Listener, serve};
 
+use crate::agent::Agent;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
 
@@ -41,8 +42,12 @@ pub struct Options {
     pub wait_default: Duration,
     /// How long a blocking query waits at most.
     pub wait_max: Duration,
+    /// What this node owns.
+    pub agent: Agent,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
+    /// Whether `agent/metrics` knows the format of Prometheus, as Consul does only with a retention time.
+    pub prometheus: bool,
     /// Documents are indented without being asked, as a development agent does.
     pub pretty_default: bool,
 }

@@ -208,7 +208,8 @@ mod tests {
         for (query, least, most) in [("index=1", 300, 319), ("index=1&wait=0s", 300, 319), ("wait=20m", 600, 600)] {
             let read = read(query).unwrap();
             for random in [[0; 16], [255; 16]] {
-                let wait = (read.deadline((Duration::from_secs(300), Duration::from_secs(600)), random) - now).as_secs();
+                let wait =
+                    (read.deadline((Duration::from_secs(300), Duration::from_secs(600)), random) - now).as_secs();
                 assert!((least..=most).contains(&wait), "{query}: {wait}");
             }
         }

@@ -19,11 +19,7 @@ pub struct Rules {
 impl Rules {
     /// `block_endpoints`: paths that begin so are refused. `headers` are added to every response; what is no header
     /// of HTTP is left out. `allow_write_from`: others may only read, unless it is empty.
-    pub fn new(
-        block_endpoints: Vec<String>,
-        headers: &[(String, String)],
-        allow_write_from: Vec<Network>,
-    ) -> Rules {
+    pub fn new(block_endpoints: Vec<String>, headers: &[(String, String)], allow_write_from: Vec<Network>) -> Rules {
         let header = |(name, value): &(String, String)| {
             Some((HeaderName::try_from(name.as_str()).ok()?, HeaderValue::try_from(value.as_str()).ok()?))
         };

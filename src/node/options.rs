@@ -1,7 +1,7 @@
 //! From the configuration to what each part of the server is told.
 
-use crate::config::{DnsSettings, HttpSettings};
-use crate::{dns, http};
+use crate::config::{Config, DnsSettings, HttpSettings};
+use crate::{agent, dns, http};
 
 /// What DNS is told.
 pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
@@ -30,4 +30,17 @@ pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
 pub(super) fn rules(settings: &HttpSettings) -> http::Rules {
     let writers = settings.allow_write_from.clone();
     http::Rules::new(settings.block_endpoints.clone(), &settings.response_headers, writers)
+}
+
+/// What the agent is told.
+pub(super) fn agent(config: &Config) -> agent::Settings {
+    let checks = config.checks;
+    agent::Settings {
+        data_dir: config.data_dir.clone(),
+        local_scripts: checks.enable_script_checks || checks.enable_local_script_checks,
+        remote_scripts: checks.enable_script_checks,
+        check_update_interval: checks.update_interval,
+        check_output_max_size: checks.output_max,
+        discard_check_output: checks.discard_output,
+    }
 }

@@ -1,7 +1,10 @@
 //! Reload: the files are read again, and what may change in a running agent changes.
 
+use super::options;
+use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel, Notice};
+use crate::dns::LiveOptions;
 use crate::service::Core;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,18 +24,20 @@ pub(super) struct Reloader {
     config: Mutex<Config>,
     reloading: Reloading,
     clock: Clock,
-    apply: Box<dyn Fn(&Config) + Send + Sync>,
+    agent: Agent,
+    dns: LiveOptions,
 }
 
 impl Reloader {
-    /// A reloader of `config`. `apply` hands a new configuration to the parts that run.
+    /// A reloader of what runs with `config`.
     pub(super) fn new(
         config: Config,
         reloading: Reloading,
         clock: Clock,
-        apply: impl Fn(&Config) + Send + Sync + 'static,
+        agent: Agent,
+        dns: LiveOptions,
     ) -> Arc<Reloader> {
-        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, apply: Box::new(apply) })
+        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, agent, dns })
     }
 
     /// Reads the files again and applies what may change.
@@ -42,16 +47,24 @@ impl Reloader {
     pub(super) async fn reload(&self) -> Result<(), String> {
         info!("reloading the configuration");
         let mut config = self.config.lock().await;
-        let new = config.reload(&self.reloading.flags, &self.clock).map_err(|e| e.to_string());
+        let new = self.read(&config).await;
         let new = new.inspect_err(|reason| error!(%reason, "the new configuration is not used"))?;
+        self.agent.set_node_meta(new.node_meta.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        self.dns.set(options::dns(&new.dns));
         (self.reloading.set_log_level)(new.log.level);
         for notice in &new.notices {
             write(notice);
         }
-        (self.apply)(&new);
         *config = new;
         info!("the configuration was reloaded");
         Ok(())
+    }
+
+    /// The new configuration, whose definitions the agent has taken: those may still be wrong.
+    async fn read(&self, config: &Config) -> Result<Config, String> {
+        let new = config.reload(&self.reloading.flags, &self.clock).map_err(|e| e.to_string())?;
+        self.agent.load(new.definitions.clone()).await.map_err(|e| e.to_string())?;
+        Ok(new)
     }
 
     /// Reloads on SIGHUP until the server drains.

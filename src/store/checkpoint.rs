@@ -13,7 +13,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::{Notify, oneshot, watch};
 
 /// redb's cache for the checkpoint, in bytes.
-pub(super) const CACHE: usize = 8 << 20;
+pub(super) const CACHE: usize = 4 << 20;
 /// Changes that wait for the disk before applying must wait for it: some seconds of a fast disk's work.
 const PENDING_LIMIT: usize = 65_536;
 /// Changes after which the writer does not wait for its second to pass.

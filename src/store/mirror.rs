@@ -5,6 +5,7 @@
 use super::checkpoint::{Inbox, Install, PENDING_TARGET, Position, Shared};
 use super::tables::{META, META_FLOOR, META_POSITION, ROWS};
 use super::{Fatal, Medium, StoreError, import};
+use crate::footprint::release_freed_memory;
 use crate::machine::rows::{self, RowOp};
 use crate::machine::{Change, State};
 use redb::{Database, ReadableTable, Table};
@@ -70,6 +71,8 @@ impl Mirror {
             let inbox = self.wait();
             let closing = inbox.closing;
             let (flushes, failure) = self.work(inbox);
+            // The rows of a large checkpoint are the largest thing that comes and goes here.
+            release_freed_memory();
             if !closing && failure.is_none() {
                 answer(flushes, None);
                 continue;

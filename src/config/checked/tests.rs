@@ -2,8 +2,8 @@
 
 use super::*;
 use crate::config::template::Interface;
-use std::time::Duration;
 use std::path::Path;
+use std::time::Duration;
 
 fn host() -> Host {
     host_with(&["10.0.0.5"])
@@ -345,7 +345,7 @@ fn the_file_of_the_go_test_server_is_accepted() {
     let c = load(&[("config-file", &file(dir.path(), "f.json", &text))]).expect("accepted");
     assert!(c.http_addrs.is_empty() && c.checks.enable_script_checks);
     assert_eq!(c.http.sockets.iter().map(|s| &s.path).collect::<Vec<_>>(), [&socket]);
-    assert_eq!(c.log.level, LogLevel::Debug);
+    assert_eq!((c.prometheus, c.log.level), (true, LogLevel::Debug));
     let warnings: Vec<_> = c.notices.iter().filter(|n| n.level == LogLevel::Warn).map(|n| n.text.as_str()).collect();
     let has = |key: &str| warnings.iter().any(|w| w.contains(key));
     assert!(has("ports.https has no effect: ") && has("connect.enabled has no effect: "), "{warnings:?}");

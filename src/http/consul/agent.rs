@@ -1,14 +1,9 @@
-//! GETs of /v1/agent: this server, the members, the services of its node. Missing: checks, single services, and the
-//! members that only gossip knows.
+//! GETs of /v1/agent: this server and the members. Missing: the members that only gossip knows.
 
-use super::filter;
-use super::shapes::{Addresses, Connect, NodeService, Proxy, Weights, enable_tag_override, kind};
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::gateway::Gateway;
-use crate::http::json::Pairs;
 use crate::http::reply::Answer;
-use crate::model::{Instance, Text};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -138,8 +133,8 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
     }
     let gateway = &*call.gateway;
     let facts = gateway.core.facts();
-    let mut meta = BTreeMap::from([("consul-network-segment", "")]);
-    meta.extend(facts.node_meta.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+    let node = gateway.options.agent.node();
+    let meta = node.meta.as_deref().unwrap_or_default().iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let own = Own {
         config: Config {
             datacenter: &facts.datacenter,
@@ -186,8 +181,17 @@ fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, Str
     let leads = status.leads();
     let leader = status.leader.as_ref().map(|(_, node)| super::status::address(gateway, &node.address));
     let state = if leads { "Leader" } else { "Follower" };
+    let (services, monitors, ttls) = gateway.options.agent.counts();
     BTreeMap::from([
-        ("agent", BTreeMap::from([("check_monitors", "0".to_owned()), ("check_ttls", "0".to_owned())])),
+        (
+            "agent",
+            BTreeMap::from([
+                ("check_monitors", monitors.to_string()),
+                ("check_ttls", ttls.to_string()),
+                ("checks", (monitors + ttls).to_string()),
+                ("services", services.to_string()),
+            ]),
+        ),
         ("build", BTreeMap::from([("prerelease", String::new()), ("version", facts.version.to_owned())])),
         (
             "consul",
@@ -214,62 +218,4 @@ fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, Str
         ),
         ("serf_lan", BTreeMap::from([("members", status.members.len().max(1).to_string())])),
     ])
-}
-
-/// A service as the agent shows it.
-#[derive(serde::Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct AgentService<'a> {
-    #[serde(skip_serializing_if = "str::is_empty")]
-    kind: &'a str,
-    #[serde(rename = "ID")]
-    id: &'a str,
-    service: &'a str,
-    tags: &'a [Text],
-    meta: Pairs<'a>,
-    port: i32,
-    address: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tagged_addresses: Option<Addresses<'a>>,
-    weights: Weights,
-    enable_tag_override: bool,
-    #[serde(skip_serializing_if = "Proxy::is_unset")]
-    proxy: Proxy<'a>,
-    #[serde(skip_serializing_if = "Connect::is_unset")]
-    connect: Connect<'a>,
-}
-
-impl<'a> AgentService<'a> {
-    fn of(instance: &'a Instance) -> AgentService<'a> {
-        AgentService {
-            kind: kind(instance),
-            id: &instance.id,
-            service: &instance.service.name,
-            tags: &instance.tags,
-            meta: Pairs(&instance.meta),
-            port: instance.port,
-            address: &instance.address,
-            tagged_addresses: Addresses::of(instance),
-            weights: Weights::of(instance),
-            enable_tag_override: enable_tag_override(instance),
-            proxy: Proxy::of(instance),
-            connect: Connect::of(instance),
-        }
-    }
-}
-
-/// GET agent/services
-pub(super) async fn services(call: Call) -> Result<Answer, Error> {
-    call.check_namespace()?;
-    let filter = filter::of(&call, filter::SERVICE)?;
-    let core = &call.gateway.core;
-    let state = core.local().state;
-    let node = state.node(&core.facts().node_name);
-    let instances = node.into_iter().flat_map(|node| state.instances_on(node));
-    let own = |instance: &&std::sync::Arc<Instance>| {
-        instance.id != crate::agent::SERVER_SERVICE && filter.matches(&NodeService::of(instance))
-    };
-    let services: BTreeMap<&str, AgentService<'_>> =
-        instances.filter(own).map(|instance| (instance.id.as_str(), AgentService::of(instance))).collect();
-    Answer::json(&services, call.layout())
 }

@@ -36,7 +36,7 @@ pub(super) const SERVICE: &[Field] = &[
 ];
 
 /// Of checks.
-const CHECK: &[Field] = &[
+pub(super) const CHECK: &[Field] = &[
     Field::new("Node", Kind::Text),
     Field::new("CheckID", Kind::Text),
     Field::new("Name", Kind::Text),
@@ -46,6 +46,7 @@ const CHECK: &[Field] = &[
     Field::new("ServiceID", Kind::Text),
     Field::new("ServiceName", Kind::Text),
     Field::new("ServiceTags", Kind::Texts),
+    Field::new("Type", Kind::Text),
 ];
 
 /// Of health/service.
@@ -159,6 +160,7 @@ impl Fields for HealthCheck<'_> {
             Some(("ServiceID", _)) => test(Value::Text(&self.service_id)),
             Some(("ServiceName", _)) => test(Value::Text(self.service_name)),
             Some(("ServiceTags", _)) => test(Value::Items(&|| self.service_tags.iter())),
+            Some(("Type", _)) => test(Value::Text(self.kind)),
             _ => test(Value::Absent),
         }
     }

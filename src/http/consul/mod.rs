@@ -4,13 +4,18 @@
 //! even where the endpoint is not built. Shapes and texts are Consul's, as the golden cases in `tests/golden` have them.
 
 mod agent;
+mod agent_operate;
+mod agent_read;
 mod agent_register;
+mod agent_shapes;
 mod catalog;
 mod catalog_register;
+mod check_body;
 mod filter;
 mod health;
 mod kv;
 mod kv_write;
+mod metrics;
 mod selection;
 mod service_body;
 mod shapes;

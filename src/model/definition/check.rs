@@ -161,6 +161,22 @@ impl CheckDefinition {
         }
     }
 
+    /// Looks at a check that stands by itself, and gives it its default id.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn complete(&mut self) -> Result<(), Refused> {
+        if self.name.is_empty() {
+            return Err(Refused::because("Missing check name"));
+        }
+        self.initial()?;
+        self.validate().map_err(|e| Refused::because(format!("Invalid check: {e}")))?;
+        if self.id.is_empty() {
+            self.id = self.name.clone();
+        }
+        Ok(())
+    }
+
     /// Whether its settings go together.
     ///
     /// # Errors

@@ -1,0 +1,91 @@
+//! What operators ask of one agent: join, leave, reload, metrics, the host. Missing: gossip, so there is nobody to join
+//! but this server itself.
+
+use crate::http::call::Call;
+use crate::http::error::Error;
+use crate::http::reply::Answer;
+use http::header::CONTENT_TYPE;
+use http::{HeaderValue, StatusCode};
+use std::net::IpAddr;
+
+fn done() -> Result<Answer, Error> {
+    Ok(Answer::empty(StatusCode::OK))
+}
+
+/// PUT agent/reload
+pub(super) async fn reload(call: Call) -> Result<Answer, Error> {
+    call.gateway.options.agent.hooks().reload().await.map_err(Error::server)?;
+    done()
+}
+
+/// PUT agent/leave
+pub(super) async fn leave(call: Call) -> Result<Answer, Error> {
+    call.gateway.options.agent.leave();
+    done()
+}
+
+/// PUT agent/force-leave/:node
+pub(super) async fn force_leave(call: Call) -> Result<Answer, Error> {
+    let name = String::from_utf8_lossy(call.variable());
+    let status = call.gateway.core.raft_status();
+    let own = call.gateway.core.facts().node_name == name;
+    // Forcing a live member out has no effect, and all that are known are alive.
+    if own || status.members.iter().any(|server| server.node.name == name) {
+        return done();
+    }
+    Err(Error::server(format!("agent: No node found with name '{name}'")))
+}
+
+/// PUT agent/join/:address
+pub(super) async fn join(call: Call) -> Result<Answer, Error> {
+    let facts = call.gateway.core.facts();
+    let wan = call.query.get("wan").is_some_and(|value| !value.is_empty());
+    let gossip = if wan { facts.serf_wan_port } else { facts.serf_lan_port };
+    let text = String::from_utf8_lossy(call.variable());
+    let (host, port) = match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
+        Some((host, Ok(port))) if !host.contains(':') || host.starts_with('[') => (host, port),
+        _ => (text.as_ref(), gossip),
+    };
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    let failed = |why: String| Err(Error::server(format!("1 error occurred:\n\t* {why}\n\n")));
+    let addresses: Vec<IpAddr> = match tokio::net::lookup_host((host, port)).await {
+        Ok(found) => found.map(|address| address.ip()).collect(),
+        Err(_) => return failed(format!("Failed to resolve {text}: lookup {host}: no such host")),
+    };
+    if port == gossip && addresses.contains(&facts.advertise) {
+        return done();
+    }
+    failed(format!("Failed to join {host}: this version gossips with nobody"))
+}
+
+/// PUT agent/token/:type
+pub(super) async fn token(_: Call) -> Result<Answer, Error> {
+    Err(Error::new(StatusCode::UNAUTHORIZED, "ACL support disabled"))
+}
+
+/// GET agent/host
+pub(super) async fn host(call: Call) -> Result<Answer, Error> {
+    let now_ms = call.gateway.core.clock().now_ms();
+    let data_dir = call.gateway.options.agent.settings().data_dir.clone();
+    let read = tokio::task::spawn_blocking(move || crate::agent::host(data_dir.as_deref(), now_ms));
+    let host = read.await.map_err(|e| Error::server(e.to_string()))?;
+    Answer::json(&host, call.layout())
+}
+
+/// GET agent/metrics
+pub(super) async fn metrics(call: Call) -> Result<Answer, Error> {
+    let text = call.gateway.options.metrics.render();
+    if call.query.get("format") == Some("prometheus") {
+        if !call.gateway.options.prometheus {
+            return Err(Error::new(
+                StatusCode::UNSUPPORTED_MEDIA_TYPE,
+                "Prometheus is not enabled since its retention time is not positive",
+            ));
+        }
+        let version = HeaderValue::from_static("text/plain; version=0.0.4");
+        return Ok(Answer::text(StatusCode::OK, text).with(CONTENT_TYPE, version));
+    }
+    let core = &call.gateway.core;
+    let report = super::metrics::Report::of(&text, core.clock().now_ms(), core.clock().monotonic_ms());
+    Answer::json(&report, call.layout())
+}
