@@ -10,7 +10,7 @@ mod socket;
 
 pub use reload::Reloading;
 
-use crate::agent::Agent;
+use crate::agent::{Agent, Api, Watches};
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::raft;
@@ -21,7 +21,7 @@ use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use reload::Reloader;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -50,9 +50,7 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
     let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
 
-    if !config.watches.is_empty() {
-        warn!(watches = config.watches.len(), "watches have no effect: this version runs no handlers, use `watch`");
-    }
+    let watches = Watches::new(listeners.own_api());
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
@@ -60,7 +58,8 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     tasks.spawn(infallible(agent.clone().run()));
     let dns_options = listeners.serve(&config, &core, &agent, metrics, &mut tasks);
     let node_name = config.node_name.clone();
-    let reloader = Reloader::new(config, reloading, clock, agent.clone(), dns_options);
+    watches.set(&config.watches);
+    let reloader = Reloader::new(config, reloading, clock, agent.clone(), dns_options, watches);
     let asked = reloader.clone();
     agent.hooks().on_reload(move || {
         let reloader = asked.clone();
@@ -186,6 +185,24 @@ impl Listeners {
             http: bind_http(config).await?,
             grpc: bind_tcp(&config.grpc_addrs, "gRPC", "ports.grpc").await?,
             dns,
+        })
+    }
+
+    /// How this process reaches its own HTTP API.
+    fn own_api(&self) -> Option<Api> {
+        let local = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let tcp = http_address(&self.http).map(|a| Api::Tcp(SocketAddr::new(local(a.ip()), a.port())));
+        tcp.or_else(|| {
+            self.http.iter().find_map(|listener| match listener {
+                http::Listener::Unix(listener) => {
+                    Some(Api::Unix(listener.local_addr().ok()?.as_pathname()?.to_owned()))
+                }
+                http::Listener::Tcp(_) => None,
+            })
         })
     }
 

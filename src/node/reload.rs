@@ -1,7 +1,7 @@
 //! Reload: the files are read again, and what may change in a running agent changes.
 
 use super::options;
-use crate::agent::Agent;
+use crate::agent::{Agent, Watches};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel, Notice};
 use crate::dns::LiveOptions;
@@ -26,6 +26,7 @@ pub(super) struct Reloader {
     clock: Clock,
     agent: Agent,
     dns: LiveOptions,
+    watches: Watches,
 }
 
 impl Reloader {
@@ -36,8 +37,9 @@ impl Reloader {
         clock: Clock,
         agent: Agent,
         dns: LiveOptions,
+        watches: Watches,
     ) -> Arc<Reloader> {
-        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, agent, dns })
+        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, agent, dns, watches })
     }
 
     /// Reads the files again and applies what may change.
@@ -51,6 +53,9 @@ impl Reloader {
         let new = new.inspect_err(|reason| error!(%reason, "the new configuration is not used"))?;
         self.agent.set_node_meta(new.node_meta.iter().map(|(k, v)| (k.as_str(), v.as_str())));
         self.dns.set(options::dns(&new.dns));
+        if new.watches != config.watches {
+            self.watches.set(&new.watches);
+        }
         (self.reloading.set_log_level)(new.log.level);
         for notice in &new.notices {
             write(notice);

@@ -4,4 +4,5 @@ mod answers;
 pub(super) mod fixture;
 mod golden;
 mod properties;
+mod recursors;
 mod sockets;

@@ -16,19 +16,21 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Long enough for any machine; a test that waits for it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server of a service `web` with 40 instances.
-struct Server {
-    address: SocketAddr,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<io::Result<()>>,
 }
 
 impl Server {
-    fn start(address: &str, options: Options) -> Server {
+    pub(super) fn start(address: &str, options: Options) -> Server {
         let mut state = State::new();
         crowd(&mut state, "web", 40);
+        let outside = instance("ext", "m00001", "ext", "www.example.com", 443);
+        apply(&mut state, catalog(node("m00001", "10.0.0.1"), Some(outside), Vec::new()));
         let state = Arc::new(state);
         let bound = Bound::bind(&[address.parse().unwrap()]).unwrap();
         let address = bound.addresses()[0];
@@ -40,7 +42,7 @@ impl Server {
         Server { address, stop, ended }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         drop(self.stop);
         tokio::time::timeout(PATIENCE, self.ended).await.expect("ends in time").unwrap().unwrap();
         // The port is free again for both.
@@ -48,7 +50,7 @@ impl Server {
     }
 }
 
-async fn ask_udp(socket: &UdpSocket, query: &[u8]) -> Reply {
+pub(super) async fn ask_udp(socket: &UdpSocket, query: &[u8]) -> Reply {
     socket.send(query).await.unwrap();
     let mut buffer = vec![0; 65_535];
     let bytes = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("a reply").unwrap();
