@@ -7,6 +7,9 @@ pub mod command;
 pub mod config;
 pub mod dns;
 pub mod footprint;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod grpc;
 pub mod http;
 pub mod machine;

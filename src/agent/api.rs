@@ -157,10 +157,8 @@ impl Agent {
         } else if let Some(shown) = self.shown_state(&definition) {
             (check.health, check.output) = shown;
         }
-        if let Some(before) = before {
-            if before.source == Source::Api && source == Source::File {
-                changes.push(Change::DropCheck(definition.id.clone()));
-            }
+        if before.is_some_and(|before| before.source == Source::Api) && source == Source::File {
+            changes.push(Change::DropCheck(definition.id.clone()));
         }
         let critical_since_ms = before
             .and_then(|b| b.critical_since_ms)

@@ -36,7 +36,7 @@ pub(super) struct Inner {
     pub(super) progress: watch::Sender<Progress>,
     /// The revision of what is local.
     pub(super) changed: watch::Sender<u64>,
-    /// A service is about to be asked to leave.
+    /// Somebody has asked the process to leave the cluster.
     leaving: watch::Sender<bool>,
 }
 

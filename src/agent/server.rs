@@ -1,7 +1,7 @@
 //! This server as Consul shows its servers: the node, its health, and the service `consul`.
 
 use crate::command::{CatalogCheck, CatalogRegister};
-use crate::model::{Check, Health, Instance, InstanceKey, NodeRecord, ServiceKey, Text};
+use crate::model::{Check, Coordinate, Health, Instance, InstanceKey, NodeRecord, ServiceKey, Text};
 use crate::service::{Core, Error, Facts};
 use std::net::IpAddr;
 
@@ -60,5 +60,9 @@ pub async fn register_self(core: &Core) -> Result<(), Error> {
     };
     let checks = vec![CatalogCheck { service_id: Text::default(), check }];
     core.catalog_register(CatalogRegister { node, skip_node_update: false, service: Some(service), checks }).await?;
+    if core.local().state.coordinates_of(&facts.node_name).next().is_none() {
+        // Every node begins at the origin, and a list in order of distance needs a place to start from.
+        core.update_coordinates(vec![Coordinate::origin(facts.node_name.as_str().into())]).await?;
+    }
     Ok(())
 }

@@ -7,7 +7,7 @@
 //! the business of the edges.
 
 use super::{Record, Reply, convert};
-use crate::model::{Check, Instance, KvEntry, Lock, NodeRecord, Session, Tombstone};
+use crate::model::{Check, Coordinate, Instance, KvEntry, Lock, NodeRecord, Session, Tombstone};
 use crate::proto::internal as pb;
 use prost::Message;
 use thiserror::Error;
@@ -122,6 +122,7 @@ rows! {
     encode_tombstone decode_tombstone Tombstone;
     encode_session decode_session Session;
     encode_lock decode_lock Lock;
+    encode_coordinate decode_coordinate Coordinate;
 }
 
 #[cfg(test)]

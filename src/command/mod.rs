@@ -11,7 +11,8 @@ mod convert;
 mod outcome;
 
 use crate::model::{
-    Behavior, Check, Instance, InstanceKey, Lifecycle, LockKind, NodeRecord, Override, RequestId, SessionId, Text,
+    Behavior, Check, Coordinate, Instance, InstanceKey, Lifecycle, LockKind, NodeBinding, NodeRecord, Override,
+    RequestId, SessionId, Text,
 };
 use bytes::Bytes;
 use std::fmt;
@@ -65,6 +66,8 @@ pub enum Command {
     Proclaim(Proclaim),
     /// Remove what has run out of time; checked again while applying.
     Expire(Expire),
+    /// Move nodes in the space of round trip times.
+    UpdateCoordinates(UpdateCoordinates),
 }
 
 /// See [`Command::Register`].
@@ -283,6 +286,8 @@ pub struct CreateSession {
     pub labels: Vec<(Text, Text)>,
     /// Of its keys.
     pub behavior: Behavior,
+    /// See [`Session::binding`](crate::model::Session::binding).
+    pub binding: Option<Box<NodeBinding>>,
 }
 
 /// See [`Command::CloseSession`].
@@ -348,6 +353,13 @@ pub struct Expire {
     pub overrides: Vec<InstanceKey>,
 }
 
+/// See [`Command::UpdateCoordinates`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct UpdateCoordinates {
+    /// The new places; those of unknown nodes are left out.
+    pub coordinates: Vec<Coordinate>,
+}
+
 impl Command {
     /// The verb, as metrics and logs have it.
     pub fn op(&self) -> &'static str {
@@ -368,6 +380,7 @@ impl Command {
             Command::ReleaseLock(_) => "release_lock",
             Command::Proclaim(_) => "proclaim",
             Command::Expire(_) => "expire",
+            Command::UpdateCoordinates(_) => "update_coordinates",
         }
     }
 }

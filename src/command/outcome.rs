@@ -60,6 +60,8 @@ pub enum Outcome {
     LockChanged,
     /// How many objects ran out of time.
     Expired(u32),
+    /// How many nodes have moved.
+    CoordinatesUpdated(u32),
 }
 
 /// The command was refused; nothing changed.
@@ -119,6 +121,9 @@ pub enum Rejection {
     /// A check names a service that its node does not have.
     #[error("failed inserting check: Missing service registration on node {0:?}")]
     MissingService(String),
+    /// A session cannot depend on this node or check.
+    #[error("{0}")]
+    UnfitBinding(String),
     /// An operation inside a transaction was refused.
     #[error("operation {index}: {cause}")]
     TxnOp {

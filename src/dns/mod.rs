@@ -15,6 +15,8 @@ mod answer;
 mod cache;
 mod compose;
 mod encode;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod lookup;
 mod name;
 mod options;

@@ -117,6 +117,7 @@ fn rejected(rejection: &Rejection) -> Verdict {
             Verdict::new(Code::ResourceExhausted, Reason::QuotaExceeded).retry(RETRY_CROWDED)
         }
         Rejection::NodeConflict(why) => Verdict::invalid(Reason::InvalidField, Invalid::new("node", why.clone())),
+        Rejection::UnfitBinding(why) => Verdict::invalid(Reason::InvalidField, Invalid::new("session", why.clone())),
         Rejection::MissingService(_) => Verdict::new(Code::NotFound, Reason::InstanceNotFound),
         Rejection::TxnOp { index, cause } => {
             let mut inner = rejected(cause);

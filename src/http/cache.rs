@@ -17,8 +17,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 const SHARDS: usize = 16;
-/// An answer larger than this is made each time.
-const ANSWER_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// An entry larger than this, plain and packed, is made each time.
+const ANSWER_BYTES_MAX: usize = 8 * 1024 * 1024;
 /// What an entry takes besides its key and body, about.
 const ENTRY_BYTES: usize = 600;
 
@@ -34,7 +34,8 @@ pub(super) struct Known {
 }
 
 impl Known {
-    pub(super) fn new(scope: Scope, state: &State, answer: Answer) -> Known {
+    pub(super) fn new(scope: Scope, state: &State, mut answer: Answer) -> Known {
+        answer.packed = Some(Arc::default());
         let (mark, index) = (scope.mark(state), scope.index(state));
         Known { scope, mark, checked: state.revision().into(), index, answer }
     }
@@ -76,7 +77,8 @@ impl Entry {
         match self {
             // The body is shared with the entry of its content.
             Entry::Ready(_) => ENTRY_BYTES,
-            Entry::Known(known) => ENTRY_BYTES + known.answer.body.len(),
+            // Plain and packed; what cannot be packed is as large again.
+            Entry::Known(known) => ENTRY_BYTES + 2 * known.answer.body.len(),
         }
     }
 }
@@ -231,7 +233,7 @@ mod tests {
             cache.insert(&format!("r{i}"), known("k", &state, 10));
         }
         for i in 0..100 {
-            cache.insert(&format!("big{i}"), known("k", &state, 60_000));
+            cache.insert(&format!("big{i}"), known("k", &state, 30_000));
         }
         assert!(cache.shards.iter().all(|s| locked(s).bytes <= 100_000));
         for shard in &cache.shards {

@@ -7,7 +7,8 @@ use super::read::Read;
 use super::reply::Answer;
 use super::target::Query;
 use bytes::{Bytes, BytesMut};
-use http::{Method, StatusCode};
+use http::header::{CACHE_CONTROL, HeaderValue};
+use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
 use hyper::body::{Body, Incoming};
 use std::borrow::Cow;
@@ -34,6 +35,7 @@ pub(super) struct Call {
     /// Where the variable part of the path begins.
     pub(super) variable_at: usize,
     pub(super) query: Query,
+    pub(super) headers: HeaderMap,
     pub(super) body: Incoming,
 }
 
@@ -67,6 +69,11 @@ impl Call {
         for name in ["ns", "partition"] {
             match self.query.get(name) {
                 None | Some("" | "default") => {}
+                Some(_) if name == "ns" => {
+                    return Err(Error::bad_request(
+                        "Bad request: Invalid query parameter: \"ns\" - Namespaces are a Consul Enterprise feature",
+                    ));
+                }
                 Some(_) => {
                     return Err(Error::bad_request(format!(
                         "Bad request: Invalid query parameter: \"{name}\" - only \"default\" is supported"
@@ -79,8 +86,22 @@ impl Call {
 
     /// The common parameters of a read that announces its consistency.
     pub(super) fn read(&self) -> Result<Read, Error> {
-        let read = Read::parse(&self.query, true)?;
+        let read = self.read_anywhere(true)?;
         self.check_place()?;
+        Ok(read)
+    }
+
+    /// The same for a read that does not announce it.
+    pub(super) fn quiet_read(&self) -> Result<Read, Error> {
+        let read = self.read_anywhere(false)?;
+        self.check_place()?;
+        Ok(read)
+    }
+
+    /// The common parameters of a read; the datacenter and the namespace are the caller's to check.
+    pub(super) fn read_anywhere(&self, announced: bool) -> Result<Read, Error> {
+        let read = Read::parse(&self.query, announced)?;
+        self.headers.get_all(CACHE_CONTROL).iter().try_for_each(check_cache_control)?;
         Ok(read)
     }
 
@@ -136,4 +157,16 @@ pub(super) fn check_datacenter(gateway: &Gateway, name: &str) -> Result<(), Erro
     } else {
         Err(Error::no_path_to_datacenter())
     }
+}
+
+/// The directives with a time must have one. What they ask for always holds: no answer here is older than the state.
+fn check_cache_control(value: &HeaderValue) -> Result<(), Error> {
+    let text = value.to_str().unwrap_or_default().to_ascii_lowercase();
+    for directive in text.split(',') {
+        let Some((name, seconds)) = directive.trim().split_once('=') else { continue };
+        if matches!(name, "max-age" | "stale-if-error") && seconds.parse::<i64>().is_err() {
+            return Err(Error::bad_request("Invalid Cache-Control header."));
+        }
+    }
+    Ok(())
 }

@@ -109,6 +109,7 @@ fn rejected(rejection: &Rejection) -> Error {
         | Rejection::KeyLocked(_)
         | Rejection::RequestIdReused
         | Rejection::QuotaExceeded(_)
+        | Rejection::UnfitBinding(_)
         | Rejection::TxnOp { .. } => Error::server(rejection.to_string()),
     }
 }

@@ -8,10 +8,10 @@ use super::read::present;
 use super::reply::{Answer, Reply, method_not_allowed, moved};
 use super::route::{Found, Handler, Route, Router};
 use super::target::{Path, Query};
-use super::{Options, consul};
+use super::{Options, consul, gzip};
 use crate::service::Core;
 use futures::FutureExt;
-use http::header::ALLOW;
+use http::header::{ALLOW, CACHE_CONTROL};
 use http::{HeaderValue, Method, Request, StatusCode};
 use hyper::body::Incoming;
 use std::future::Future;
@@ -67,32 +67,34 @@ impl Gateway {
 
     /// Answers a request.
     pub(super) fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answering {
-        if request.method() == Method::GET {
+        let zip = gzip::accepted(request.headers());
+        // Cache-Control may be malformed, which only the long way finds out.
+        if request.method() == Method::GET && !request.headers().contains_key(CACHE_CONTROL) {
             let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
             if let Some(ready) = self.cache.ready(target)
-                && let Some(reply) = self.repeat(&ready)
+                && let Some(reply) = self.repeat(&ready, zip)
             {
                 return Answering::Now(Some(reply));
             }
         }
-        match self.route(request) {
+        match self.route(request, zip) {
             Ok(answering) => answering,
-            Err(answer) => Answering::Now(Some((*answer).into())),
+            Err(answer) => Answering::Now(Some(answer.into_reply(zip))),
         }
     }
 
     /// The answer to a request line that was answered before, if it is still the same and no barrier has to be
     /// waited for.
-    fn repeat(&self, ready: &Ready) -> Option<Reply> {
+    fn repeat(&self, ready: &Ready, zip: bool) -> Option<Reply> {
         let view = self.core.view(&ready.mode.options()).now_or_never()?.ok()?;
         if !ready.known.holds_in(&view.state) {
             return None;
         }
         self.meters.repeated();
-        Some(present(ready, &view).into())
+        Some(present(ready, &view).into_reply(zip))
     }
 
-    fn route(self: &Arc<Self>, request: Request<Incoming>) -> Result<Answering, Box<Answer>> {
+    fn route(self: &Arc<Self>, request: Request<Incoming>, zip: bool) -> Result<Answering, Box<Answer>> {
         let (head, body) = request.into_parts();
         let page = head.method == Method::GET || head.method == Method::HEAD;
         let query = head.uri.query();
@@ -113,14 +115,14 @@ impl Gateway {
         let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
         let variable_at = route.path.len().min(path.len());
         let gateway = self.clone();
-        let call = Call { gateway, method: head.method, target, path, variable_at, query, body };
+        let call = Call { gateway, method: head.method, target, path, variable_at, query, headers: head.headers, body };
         let meter = self.meters.of(route.op);
         let started = Instant::now();
         let answering = handler(call);
         Ok(Answering::Soon(Box::pin(async move {
             let answer = answering.await.unwrap_or_else(Answer::from);
             meter.record(answer.status, started);
-            answer.into()
+            answer.into_reply(zip)
         })))
     }
 

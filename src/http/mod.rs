@@ -6,14 +6,17 @@
 //! a copy of headers, and any number of long polls share one encoding. This module translates and never decides: no
 //! use case, no state of its own but what can be made anew, and nothing of it is imported by another edge.
 //!
-//! Missing: gzip, TLS, access control, `near`, other datacenters, the web UI, and the Consul
+//! Missing: TLS, access control, other datacenters, the web UI, and the Consul
 //! endpoints that the table in [`consul`] lists without a handler (they answer 501 and say so).
 
 mod cache;
 mod call;
 mod consul;
 mod error;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod gateway;
+mod gzip;
 mod json;
 mod meter;
 mod read;

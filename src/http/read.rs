@@ -3,11 +3,14 @@
 use super::cache::{Entry, Known, Ready};
 use super::error::Error;
 use super::gateway::Gateway;
-use super::reply::{Answer, X_CONSUL_CONSISTENCY, X_CONSUL_INDEX, X_CONSUL_KNOWNLEADER, X_CONSUL_LASTCONTACT};
+use super::reply::{Answer, X_CACHE, X_CONSUL_CONSISTENCY, X_CONSUL_INDEX, X_CONSUL_KNOWNLEADER, X_CONSUL_LASTCONTACT};
 use super::scope::Scope;
 use super::target::Query;
 use crate::machine::State;
 use crate::service::{Consistency, ReadOptions, View};
+use crate::watch::Subscription;
+use futures::future::select_all;
+use http::header::AGE;
 use http::{HeaderMap, HeaderValue};
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +66,8 @@ pub(super) struct Read {
     /// Answer when the index is above this; 0: at once.
     index: u64,
     wait: Duration,
+    /// The answer says whether it was there already.
+    cached: bool,
 }
 
 impl Read {
@@ -75,39 +80,78 @@ impl Read {
         if query.has("cached") && consistent {
             return Err(Error::bad_request("Cannot specify ?cached with ?consistent, conflicting semantics."));
         }
-        let consistency = match (stale, consistent) {
-            (true, _) => Consistency::Local,
-            (_, true) => Consistency::Linearizable,
-            _ => Consistency::Lease,
-        };
         let max_staleness_ms = match query.get("max_stale").filter(|text| !text.is_empty()) {
             Some(text) => {
                 let bad = |_| Error::bad_request(format!("Invalid max_stale value {text:?}"));
                 let ns = super::json::parse_duration(text).map_err(bad)?;
-                (stale && ns > 0).then_some(ns as u64 / 1_000_000)
+                (!consistent && ns > 0).then_some(ns as u64 / 1_000_000)
             }
             None => None,
         };
-        let wait = match query.get("wait").filter(|text| !text.is_empty()) {
-            Some(text) => super::json::parse_duration(text).map_err(|_| Error::bad_request("Invalid wait time"))?,
-            None => 0,
+        let consistency = match (stale || max_staleness_ms.is_some(), consistent) {
+            (true, _) => Consistency::Local,
+            (_, true) => Consistency::Linearizable,
+            _ => Consistency::Lease,
         };
-        let index = match query.get("index").filter(|text| !text.is_empty()) {
-            Some(text) => text.parse().map_err(|_| Error::bad_request("Invalid index"))?,
-            None => 0,
-        };
-        let wait = u64::try_from(wait).map_or(Duration::ZERO, Duration::from_nanos);
-        Ok(Read { mode: Mode { consistency, max_staleness_ms, announced }, index, wait })
+        let (index, wait) = waiting(query)?;
+        Ok(Read { mode: Mode { consistency, max_staleness_ms, announced }, index, wait, cached: false })
+    }
+
+    /// For what is no part of the state: only how long to wait for something else than the index.
+    pub(super) fn of_wait(query: &Query) -> Result<Read, Error> {
+        let (index, wait) = waiting(query)?;
+        let mode = Mode { consistency: Consistency::Local, max_staleness_ms: None, announced: false };
+        Ok(Read { mode, index, wait, cached: false })
+    }
+
+    /// The index that the client has.
+    pub(super) fn index(&self) -> u64 {
+        self.index
+    }
+
+    /// For the endpoints that know `?cached`. Kept answers are only used while they are true, so the parameter costs no
+    /// freshness and there is no age.
+    pub(super) fn or_cached(self, query: &Query) -> Read {
+        Read { cached: query.has("cached"), ..self }
+    }
+
+    /// Says what `?cached` asks for: whether the answer was there already.
+    fn announce_cached(&self, headers: &mut HeaderMap, hit: bool) {
+        if self.cached {
+            headers.insert(X_CACHE, HeaderValue::from_static(if hit { "HIT" } else { "MISS" }));
+            if hit {
+                headers.insert(AGE, HeaderValue::from_static("0"));
+            }
+        }
+    }
+
+    /// When to stop waiting, by the operator's times.
+    pub(super) fn deadline(&self, gateway: &Gateway) -> Instant {
+        let times = (gateway.options.wait_default, gateway.options.wait_max);
+        self.deadline_within(times, gateway.core.clock().random())
     }
 
     /// When to stop waiting: as asked or the default, up to a sixteenth more so that clients do not come in step, and
     /// never more than `max`.
-    fn deadline(&self, (default, max): (Duration, Duration), random: [u8; 16]) -> Instant {
+    fn deadline_within(&self, (default, max): (Duration, Duration), random: [u8; 16]) -> Instant {
         let wait = if self.wait.is_zero() { default } else { self.wait.min(max) };
         let share = u32::from(random[0]);
         let jitter = wait / 16 * share / 255;
         Instant::now() + (wait + jitter).min(max)
     }
+}
+
+/// The index to wait for, and how long.
+fn waiting(query: &Query) -> Result<(u64, Duration), Error> {
+    let wait = match query.get("wait").filter(|text| !text.is_empty()) {
+        Some(text) => super::json::parse_duration(text).map_err(|_| Error::bad_request("Invalid wait time"))?,
+        None => 0,
+    };
+    let index = match query.get("index").filter(|text| !text.is_empty()) {
+        Some(text) => text.parse().map_err(|_| Error::bad_request("Invalid index"))?,
+        None => 0,
+    };
+    Ok((index, u64::try_from(wait).map_or(Duration::ZERO, Duration::from_nanos)))
 }
 
 /// A question whose answer depends on the state alone.
@@ -123,56 +167,61 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
     pub(super) async fn ask(self, gateway: &Gateway, read: Read, target: &str) -> Result<Answer, Error> {
         if read.index == 0 {
             let view = gateway.core.view(&read.mode.options()).await?;
-            let known = self.known(gateway, &view.state)?;
+            let (known, hit) = self.known(gateway, &view.state)?;
             let mut headers = known.answer.headers.clone();
             read.mode.announce(&mut headers, known.index);
+            read.announce_cached(&mut headers, true);
             let ready = Ready { mode: read.mode, headers, known };
-            let answer = present(&ready, &view);
+            let mut answer = present(&ready, &view);
+            if read.cached && !hit {
+                answer.headers.remove(AGE);
+                read.announce_cached(&mut answer.headers, false);
+            }
             gateway.cache.insert(target, Entry::Ready(Arc::new(ready)));
             return Ok(answer);
         }
-        let (known, view) = self.wait(gateway, read).await?;
+        let (known, hit, view) = self.wait(gateway, read).await?;
         let mut answer = known.answer.clone();
         read.mode.announce(&mut answer.headers, known.index);
+        read.announce_cached(&mut answer.headers, hit);
         Mode::correct(&mut answer.headers, &view);
         Ok(answer)
     }
 
-    fn known(&self, gateway: &Gateway, state: &State) -> Result<Arc<Known>, Error> {
+    /// The answer in this state, and whether it was there already.
+    fn known(&self, gateway: &Gateway, state: &State) -> Result<(Arc<Known>, bool), Error> {
         if let Some(known) = gateway.cache.known(&self.content, state) {
-            return Ok(known);
+            return Ok((known, true));
         }
         let known = Arc::new(Known::new(self.scope.clone(), state, (self.answer)(state)?));
         gateway.cache.insert(&self.content, Entry::Known(known.clone()));
-        Ok(known)
+        Ok((known, false))
     }
 
     fn index(&self, gateway: &Gateway, state: &State) -> Result<u64, Error> {
         Ok(match self.scope {
             // Costs a walk, which those who wait for the same prefix share.
-            Scope::Prefix(_) => self.known(gateway, state)?.index,
+            Scope::Prefix(_) => self.known(gateway, state)?.0.index,
             _ => self.scope.index(state),
         })
     }
 
-    async fn wait(&self, gateway: &Gateway, read: Read) -> Result<(Arc<Known>, View), Error> {
-        let times = (gateway.options.wait_default, gateway.options.wait_max);
-        let deadline = read.deadline(times, gateway.core.clock().random());
+    async fn wait(&self, gateway: &Gateway, read: Read) -> Result<(Arc<Known>, bool, View), Error> {
+        let deadline = read.deadline(gateway);
         let hub = gateway.core.hub();
         // Subscribed before the state is looked at, so that no change is missed.
-        let mut changes = hub.subscribe(self.scope.topic());
-        let mut others = self.scope.other_topic().map(|topic| hub.subscribe(topic));
+        let mut topics: Vec<Subscription> = self.scope.topics().into_iter().map(|t| hub.subscribe(t)).collect();
         loop {
             let view = gateway.core.view(&read.mode.options()).await?;
             let over = Instant::now() >= deadline || gateway.draining.is_cancelled();
             if over || self.index(gateway, &view.state)? > read.index {
-                return Ok((self.known(gateway, &view.state)?, view));
+                let (known, hit) = self.known(gateway, &view.state)?;
+                return Ok((known, hit, view));
             }
             // The snapshot must not be kept alive for minutes.
             drop(view);
             tokio::select! {
-                () = changes.changed() => {}
-                () = other_change(&mut others) => {}
+                () = any_change(&mut topics) => {}
                 () = tokio::time::sleep_until(deadline) => {}
                 () = gateway.draining.cancelled() => {}
             }
@@ -180,10 +229,14 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
     }
 }
 
-async fn other_change(others: &mut Option<crate::watch::Subscription>) {
-    match others {
-        Some(others) => others.changed().await,
-        None => std::future::pending().await,
+/// Resolves when one of the topics has changed; never, if there is none.
+async fn any_change(topics: &mut [Subscription]) {
+    match topics {
+        [] => std::future::pending().await,
+        [one] => one.changed().await,
+        several => {
+            select_all(several.iter_mut().map(|topic| Box::pin(topic.changed()))).await;
+        }
     }
 }
 
@@ -191,7 +244,7 @@ async fn other_change(others: &mut Option<crate::watch::Subscription>) {
 pub(super) fn present(ready: &Ready, view: &View) -> Answer {
     let mut headers = ready.headers.clone();
     Mode::correct(&mut headers, view);
-    Answer { status: ready.known.answer.status, headers, body: ready.known.answer.body.clone() }
+    Answer { headers, ..ready.known.answer.clone_without_headers() }
 }
 
 #[cfg(test)]
@@ -208,8 +261,8 @@ mod tests {
         for (query, least, most) in [("index=1", 300, 319), ("index=1&wait=0s", 300, 319), ("wait=20m", 600, 600)] {
             let read = read(query).unwrap();
             for random in [[0; 16], [255; 16]] {
-                let wait =
-                    (read.deadline((Duration::from_secs(300), Duration::from_secs(600)), random) - now).as_secs();
+                let wait = (read.deadline_within((Duration::from_secs(300), Duration::from_secs(600)), random) - now)
+                    .as_secs();
                 assert!((least..=most).contains(&wait), "{query}: {wait}");
             }
         }

@@ -1,16 +1,19 @@
 //! Answers, and the headers that Consul puts on them.
 
 use super::error::Error;
+use super::gzip;
 use super::json::{Layout, encode};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, VARY};
+use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, VARY};
 use http::{Response, StatusCode};
 use http_body_util::Full;
 use serde::Serialize;
+use std::sync::{Arc, OnceLock};
 
 /// What goes on the wire.
 pub(super) type Reply = Response<Full<Bytes>>;
 
+pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 pub(super) const X_CONSUL_INDEX: HeaderName = HeaderName::from_static("x-consul-index");
 pub(super) const X_CONSUL_KNOWNLEADER: HeaderName = HeaderName::from_static("x-consul-knownleader");
 pub(super) const X_CONSUL_LASTCONTACT: HeaderName = HeaderName::from_static("x-consul-lastcontact");
@@ -26,6 +29,8 @@ pub(super) struct Answer {
     pub(super) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Bytes,
+    /// For an answer that is sent many times: its body in gzip, made when it is first asked for.
+    pub(super) packed: Option<Arc<OnceLock<Option<Bytes>>>>,
 }
 
 impl Answer {
@@ -33,7 +38,7 @@ impl Answer {
     pub(super) fn empty(status: StatusCode) -> Answer {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(VARY, ACCEPT_ENCODING);
-        Answer { status, headers, body: Bytes::new() }
+        Answer { status, headers, body: Bytes::new(), packed: None }
     }
 
     /// A document.
@@ -63,6 +68,11 @@ impl Answer {
         answer
     }
 
+    /// The same answer for those who bring their own headers.
+    pub(super) fn clone_without_headers(&self) -> Answer {
+        Answer { headers: HeaderMap::new(), status: self.status, body: self.body.clone(), packed: self.packed.clone() }
+    }
+
     /// Another header.
     pub(super) fn with(mut self, name: HeaderName, value: HeaderValue) -> Answer {
         self.headers.insert(name, value);
@@ -70,11 +80,27 @@ impl Answer {
     }
 }
 
-impl From<Answer> for Reply {
-    fn from(answer: Answer) -> Reply {
-        let mut reply = Response::new(Full::new(answer.body));
-        *reply.status_mut() = answer.status;
-        *reply.headers_mut() = answer.headers;
+impl Answer {
+    /// What goes on the wire. `zip`: the client takes gzip. Like Consul, every answer of an endpoint is then packed,
+    /// however small it is.
+    pub(super) fn into_reply(mut self, zip: bool) -> Reply {
+        if zip
+            && !self.body.is_empty()
+            && self.headers.contains_key(VARY)
+            && !self.headers.contains_key(CONTENT_ENCODING)
+        {
+            let packed = match &self.packed {
+                Some(packed) => packed.get_or_init(|| gzip::pack(&self.body)).clone(),
+                None => gzip::pack(&self.body),
+            };
+            if let Some(packed) = packed {
+                self.body = packed;
+                self.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+            }
+        }
+        let mut reply = Response::new(Full::new(self.body));
+        *reply.status_mut() = self.status;
+        *reply.headers_mut() = self.headers;
         reply
     }
 }

@@ -20,10 +20,24 @@ pub(super) enum Scope {
     Nodes,
     /// A node and what runs on it.
     Node(Text),
+    /// The checks of a node and of what runs on it.
+    ChecksOfNode(Text),
+    /// All checks; they are shown with the tags of their services.
+    Checks,
+    /// All nodes with all that runs on them, and all checks.
+    Everything,
     /// A key.
     Key(Bytes),
     /// The keys with a prefix.
     Prefix(Bytes),
+    /// All sessions.
+    Sessions,
+    /// All network coordinates.
+    Coordinates,
+    /// Nothing: the answer stays as it is.
+    Nothing,
+    /// Something whose order depends on network coordinates, which move without a word.
+    Near(Box<Scope>),
 }
 
 impl Scope {
@@ -32,7 +46,8 @@ impl Scope {
         match self {
             // Finding the newest revision of a prefix means a walk; any write makes the answer suspect instead.
             Scope::Prefix(_) => state.meta().kv_revision,
-            Scope::Node(_) => self.index(state).max(state.meta().nodes_revision),
+            Scope::Node(_) | Scope::ChecksOfNode(_) => self.index(state).max(state.meta().nodes_revision),
+            Scope::Near(inner) => inner.mark(state).max(state.meta().coordinates_revision),
             _ => self.index(state),
         }
     }
@@ -49,30 +64,37 @@ impl Scope {
             Scope::ServicesOfNodes => meta.services_revision.max(meta.nodes_revision),
             Scope::Nodes => meta.nodes_revision,
             Scope::Node(name) => state.node(name).map_or(meta.nodes_revision, |node| node.revision),
+            Scope::ChecksOfNode(name) => {
+                state.node(name).map_or(meta.nodes_revision.max(meta.checks_revision), |node| node.revision)
+            }
+            Scope::Checks => meta.checks_revision.max(meta.services_revision),
+            Scope::Everything => meta.checks_revision.max(meta.services_revision).max(meta.nodes_revision),
             Scope::Key(key) => state.kv_key_revision(key),
             Scope::Prefix(prefix) => state.kv_prefix_revision(prefix),
+            Scope::Sessions => meta.sessions_revision,
+            Scope::Coordinates => meta.coordinates_revision,
+            Scope::Nothing => 1,
+            Scope::Near(inner) => inner.index(state),
         };
         index.max(1)
     }
 
-    /// What to wait for.
-    pub(super) fn topic(&self) -> Topic {
+    /// What to wait for: any of these.
+    pub(super) fn topics(&self) -> Vec<Topic> {
         match self {
-            Scope::Health(service) | Scope::Catalog(service) => Topic::service(service),
-            Scope::Services => Topic::Services,
-            // Whatever changes on a node touches a service or the node.
-            Scope::ServicesOfNodes | Scope::Nodes => Topic::Nodes,
-            Scope::Node(name) => Topic::node(name),
-            Scope::Key(key) => Topic::Key(key.clone()),
-            Scope::Prefix(prefix) => Topic::Prefix(prefix.clone()),
-        }
-    }
-
-    /// A second thing to wait for.
-    pub(super) fn other_topic(&self) -> Option<Topic> {
-        match self {
-            Scope::ServicesOfNodes => Some(Topic::Services),
-            _ => None,
+            Scope::Health(service) | Scope::Catalog(service) => vec![Topic::service(service)],
+            Scope::Services => vec![Topic::Services],
+            Scope::Nodes => vec![Topic::Nodes],
+            Scope::ServicesOfNodes => vec![Topic::Services, Topic::Nodes],
+            Scope::Node(name) | Scope::ChecksOfNode(name) => vec![Topic::node(name)],
+            Scope::Checks => vec![Topic::Checks, Topic::Services],
+            Scope::Everything => vec![Topic::Checks, Topic::Services, Topic::Nodes],
+            Scope::Key(key) => vec![Topic::Key(key.clone())],
+            Scope::Prefix(prefix) => vec![Topic::Prefix(prefix.clone())],
+            Scope::Sessions => vec![Topic::Sessions],
+            Scope::Coordinates => vec![Topic::Coordinates],
+            Scope::Nothing => Vec::new(),
+            Scope::Near(inner) => inner.topics(),
         }
     }
 }

@@ -1,7 +1,8 @@
 //! What an applied record changed: the only source of watch events, blocking queries and checkpoint rows.
 
 use super::Request;
-use crate::model::{Instance, KvEntry, Lock, NodeRecord, RequestId, Session, Tombstone};
+use crate::model::{Coordinate, Instance, KvEntry, Lock, NodeRecord, RequestId, Session, Tombstone};
+use bytes::Bytes;
 use std::sync::Arc;
 
 /// One change and the revision it belongs to. All changes of one revision become visible together.
@@ -29,6 +30,10 @@ pub enum What {
     TombstoneDropped(Arc<Tombstone>),
     /// A session.
     Session { before: Option<Arc<Session>>, after: Option<Arc<Session>> },
+    /// A key of an ended session cannot be locked until then, milliseconds since the epoch; unset: no longer so.
+    LockDelay { key: Bytes, until_ms: Option<u64> },
+    /// A network coordinate.
+    Coordinate { before: Option<Arc<Coordinate>>, after: Option<Arc<Coordinate>> },
     /// A lock.
     Lock { before: Option<Arc<Lock>>, after: Option<Arc<Lock>> },
     /// The result of a write is remembered.

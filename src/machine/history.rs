@@ -53,6 +53,8 @@ impl Event {
             | What::TombstoneDropped(_)
             | What::Session { .. }
             | What::Lock { .. }
+            | What::LockDelay { .. }
+            | What::Coordinate { .. }
             | What::Request(_)
             | What::RequestDropped(_) => return None,
         };

@@ -1,7 +1,7 @@
 //! The indexes that follow from the rows: what a session holds, and what ends when. Writing and loading use the same.
 
 use super::state::{Holdings, State};
-use crate::model::{Instance, KvEntry, Lock, SessionId};
+use crate::model::{Instance, KvEntry, Lock, Session, SessionId, fold};
 use std::sync::Arc;
 
 impl State {
@@ -62,6 +62,26 @@ impl State {
             self.hold(session, |h| {
                 h.locks.remove(&(lock.kind, lock.name.clone()));
             });
+        }
+    }
+
+    pub(super) fn index_session(&mut self, session: &Session) {
+        if let Some(binding) = &session.binding {
+            let mut ids = self.bound_sessions.get(&fold(&binding.node)).cloned().unwrap_or_default();
+            ids.insert(session.id);
+            self.bound_sessions.insert(fold(&binding.node), ids);
+        }
+    }
+
+    pub(super) fn unindex_session(&mut self, session: &Session) {
+        let Some(binding) = &session.binding else { return };
+        let node = fold(&binding.node);
+        let Some(mut ids) = self.bound_sessions.get(&node).cloned() else { return };
+        ids.remove(&session.id);
+        if ids.is_empty() {
+            self.bound_sessions.remove(&node);
+        } else {
+            self.bound_sessions.insert(node, ids);
         }
     }
 

@@ -48,6 +48,7 @@ impl Writer<'_> {
                 (entry.session, entry.ephemeral) = (Some(session), true);
                 Ok(true)
             }
+            LockOp::Acquire(_) if self.state.is_lock_delayed(&entry.key) => Ok(false),
             LockOp::Acquire(session) => {
                 self.require_session(&session)?;
                 if held_by_other(session).is_some() {

@@ -6,9 +6,11 @@
 //! command family holds the verbs; [`writer`] has the few ways in which the state may change, so that every index and
 //! every change list is kept in one place.
 
+mod bound;
 pub mod catalog;
 mod catalog_register;
 mod change;
+mod coordinate;
 mod expire;
 pub mod history;
 mod index;
@@ -57,6 +59,7 @@ pub fn apply(state: &mut State, revision: u64, term: u64, record: &Record) -> Ap
     }
     let mut writer = Writer::new(state);
     let reply = writer.run(&record.command, term);
+    writer.end_broken_sessions();
     if let Some((id, digest)) = digest {
         writer.remember(id, digest, reply.clone());
     }
@@ -83,6 +86,7 @@ impl Writer<'_> {
             Command::ReleaseLock(c) => self.release_lock(c),
             Command::Proclaim(c) => self.proclaim(c),
             Command::Expire(c) => self.expire(c, term),
+            Command::UpdateCoordinates(c) => self.update_coordinates(c),
         }
     }
 }

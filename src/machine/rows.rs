@@ -6,8 +6,9 @@ use super::history::{self, Event};
 use super::request::Request;
 use super::state::{Meta, State};
 use crate::command::codec::{
-    decode_instance, decode_kv, decode_lock, decode_node, decode_reply, decode_session, decode_tombstone,
-    encode_instance, encode_kv, encode_lock, encode_node, encode_reply, encode_session, encode_tombstone,
+    decode_coordinate, decode_instance, decode_kv, decode_lock, decode_node, decode_reply, decode_session,
+    decode_tombstone, encode_coordinate, encode_instance, encode_kv, encode_lock, encode_node, encode_reply,
+    encode_session, encode_tombstone,
 };
 use crate::model::{Instance, KvEntry, Lock, LockKind, ServiceKey, fold};
 use std::collections::{HashMap, HashSet};
@@ -35,6 +36,11 @@ pub const LOCKS: u8 = 8;
 pub const REQUESTS: u8 = 9;
 /// Recent events by first revision; the store trims the oldest.
 pub const HISTORY: u8 = 10;
+
+/// Network coordinates by node and segment.
+pub const COORDINATES: u8 = 21;
+/// Keys that cannot be locked yet.
+pub const LOCK_DELAYS: u8 = 22;
 
 /// A row to write or to delete.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -103,6 +109,14 @@ impl<'a> Rows<'a> {
             What::Session { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
                 self.put(SESSIONS, any.id.as_bytes().to_vec(), after.as_ref().map(|s| encode_session(s)));
+            }
+            What::LockDelay { key, until_ms } => {
+                self.put(LOCK_DELAYS, key.to_vec(), until_ms.map(|at| at.to_be_bytes().to_vec()));
+            }
+            What::Coordinate { before, after } => {
+                let Some(any) = after.as_ref().or(before.as_ref()) else { return };
+                let key = [parts(&[&any.node]), parts_spelled(&[&any.segment])].concat();
+                self.put(COORDINATES, key, after.as_ref().map(|c| encode_coordinate(c)));
             }
             What::Lock { before, after } => {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
@@ -179,7 +193,7 @@ fn encode_meta(meta: &Meta) -> Vec<u8> {
     meta_numbers(meta).iter().flat_map(|n| n.to_be_bytes()).collect()
 }
 
-fn meta_numbers(m: &Meta) -> [u64; 8] {
+fn meta_numbers(m: &Meta) -> [u64; 9] {
     [
         m.revision,
         m.time_ms,
@@ -189,6 +203,7 @@ fn meta_numbers(m: &Meta) -> [u64; 8] {
         m.vanished_revision,
         m.kv_revision,
         m.sessions_revision,
+        m.coordinates_revision,
     ]
 }
 

@@ -4,11 +4,16 @@ use super::writer::Writer;
 use crate::command::{CloseSession, CreateSession, Outcome, Rejection, Reply};
 use crate::model::{Behavior, KvEntry, Session, SessionId};
 
+const NS_PER_MS: u64 = 1_000_000;
+
 impl Writer<'_> {
     pub(super) fn create_session(&mut self, command: &CreateSession) -> Reply {
         if self.state.session(&command.id).is_some() {
             // Ids are 122 random bits: the same id again is a proposer's fault, and must not take over a session.
             return Err(Rejection::QuotaExceeded(format!("session id {} exists", command.id)));
+        }
+        if let Some(binding) = &command.binding {
+            self.may_bind(binding)?;
         }
         let session = Session {
             id: command.id,
@@ -19,6 +24,7 @@ impl Writer<'_> {
             behavior: command.behavior,
             create_ms: self.time_ms(),
             create_revision: self.revision(),
+            binding: command.binding.clone(),
         };
         Ok(Outcome::SessionCreated(self.store_session(session)))
     }
@@ -34,7 +40,11 @@ impl Writer<'_> {
         for key in &held.instances {
             self.remove_instance(key);
         }
+        let delay_ns = session.binding.as_ref().map_or(0, |binding| binding.lock_delay_ns);
         for key in &held.keys {
+            if delay_ns > 0 {
+                self.delay_lock(key.clone(), self.time_ms().saturating_add(delay_ns.div_ceil(NS_PER_MS)));
+            }
             let Some(entry) = self.state.kv(key).cloned() else { continue };
             if entry.ephemeral || session.behavior == Behavior::Delete {
                 self.remove_kv(key);

@@ -1,11 +1,12 @@
 //! The whole replicated state as one value: immutable, structurally shared, cheap to clone. Readers hold a snapshot
 //! for as long as they like.
 
-use super::catalog::{Node, Service, Slot};
+use super::catalog::{Node, Service, Slot, cmp_folded};
 use super::request::Request;
 use super::table::{Keyed, Table};
 use crate::model::{
-    Health, Instance, InstanceKey, KvEntry, Lock, LockKind, ServiceKey, Session, SessionId, Text, Tombstone,
+    Coordinate, Health, Instance, InstanceKey, KvEntry, Lock, LockKind, ServiceKey, Session, SessionId, Text,
+    Tombstone, fold,
 };
 use bytes::Bytes;
 use imbl::{OrdMap, OrdSet};
@@ -32,6 +33,8 @@ pub struct Meta {
     pub kv_revision: u64,
     /// Last change of any session.
     pub sessions_revision: u64,
+    /// Last change of any network coordinate.
+    pub coordinates_revision: u64,
 }
 
 /// Everything that is replicated.
@@ -46,6 +49,13 @@ pub struct State {
     pub(super) graves: OrdSet<(u64, Bytes)>,
     pub(super) sessions: Table<Session>,
     pub(super) holdings: OrdMap<SessionId, Arc<Holdings>>,
+    /// Folded node name to the sessions that depend on the node.
+    pub(super) bound_sessions: OrdMap<Text, OrdSet<SessionId>>,
+    /// Keys of ended sessions that nobody may lock yet, with the time when one may.
+    pub(super) lock_delays: OrdMap<Bytes, u64>,
+    /// The same in order of time.
+    pub(super) lock_delay_ends: OrdSet<(u64, Bytes)>,
+    pub(super) coordinates: Table<Coordinate>,
     pub(super) locks: Table<Lock>,
     pub(super) requests: Table<Request>,
     /// Requests in order of age.
@@ -195,6 +205,34 @@ impl State {
         self.sessions.len()
     }
 
+    /// The sessions that depend on a node, in order of id.
+    pub fn sessions_bound_to<'a>(&'a self, node: &str) -> impl Iterator<Item = &'a Arc<Session>> {
+        let ids = self.bound_sessions.get(&fold(node)).into_iter().flat_map(|ids| ids.iter());
+        ids.filter_map(|id| self.sessions.get(id))
+    }
+
+    /// Whether a session's end keeps the key from being locked now.
+    pub fn is_lock_delayed(&self, key: &[u8]) -> bool {
+        self.lock_delays.get(key).is_some_and(|until_ms| *until_ms > self.meta.time_ms)
+    }
+
+    /// All network coordinates, in order of node and segment.
+    pub fn coordinates(&self) -> impl Iterator<Item = &Arc<Coordinate>> {
+        self.coordinates.iter()
+    }
+
+    /// The coordinates of a node, one per segment.
+    pub fn coordinates_of<'a, 'n>(&'a self, node: &'n str) -> impl Iterator<Item = &'a Arc<Coordinate>> + use<'a, 'n> {
+        let from = (Text::from(node), Text::default());
+        self.coordinates.from(&from).take_while(move |c| c.node.eq_ignore_ascii_case(node))
+    }
+
+    /// Estimated round trip time between two nodes, seconds; `None` if they have no coordinates in one segment.
+    pub fn distance_s(&self, a: &str, b: &str) -> Option<f64> {
+        let pairs = self.coordinates_of(a).flat_map(|one| self.coordinates_of(b).map(move |other| (one, other)));
+        pairs.filter(|(one, other)| one.segment == other.segment).map(|(one, other)| one.distance_s(other)).next()
+    }
+
     /// The instances that live with a session.
     pub fn instances_of<'a>(&'a self, session: &SessionId) -> impl Iterator<Item = &'a Arc<Instance>> {
         self.holdings.get(session).into_iter().flat_map(|h| h.instances.iter()).filter_map(|k| self.instance(k))
@@ -250,6 +288,16 @@ impl Keyed for Session {
     }
     fn compare_key(&self, key: &SessionId) -> Ordering {
         self.id.cmp(key)
+    }
+}
+
+impl Keyed for Coordinate {
+    type Lookup = (Text, Text);
+    fn compare(&self, other: &Self) -> Ordering {
+        cmp_folded(&self.node, &other.node).then_with(|| self.segment.cmp(&other.segment))
+    }
+    fn compare_key(&self, key: &(Text, Text)) -> Ordering {
+        cmp_folded(&self.node, &key.0).then_with(|| self.segment.cmp(&key.1))
     }
 }
 

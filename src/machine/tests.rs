@@ -1,6 +1,7 @@
 //! Properties of apply under random commands: a plain twin agrees, rows hold everything, refusals change nothing,
 //! retries have no second effect. And the verbs one by one, where a sentence of the API says how they behave.
 
+mod bound;
 mod properties;
 mod verbs;
 

@@ -8,8 +8,10 @@ use super::state::{Holdings, State};
 use crate::command::Reply;
 use crate::model::limits::{REQUEST_KEEP_MS, REQUESTS_MAX, TOMBSTONE_KEEP_MS, TOMBSTONES_MAX};
 use crate::model::{
-    Instance, InstanceKey, KvEntry, Lock, NodeRecord, RequestId, ServiceKey, Session, SessionId, Text, Tombstone, fold,
+    Coordinate, Instance, InstanceKey, KvEntry, Lock, NodeRecord, RequestId, ServiceKey, Session, SessionId, Text,
+    Tombstone, fold,
 };
+use bytes::Bytes;
 use imbl::OrdMap;
 use std::sync::Arc;
 
@@ -37,6 +39,11 @@ impl<'a> Writer<'a> {
 
     pub(super) fn into_changes(self) -> Vec<Change> {
         self.changes
+    }
+
+    /// The changes so far, from the first one.
+    pub(super) fn change(&self, at: usize) -> Option<&What> {
+        self.changes.get(at).map(|change| &change.what)
     }
 
     fn changed(&mut self, what: What) {
@@ -175,6 +182,7 @@ impl<'a> Writer<'a> {
             self.remove_instance(key);
         }
         self.state.nodes.remove(name);
+        self.remove_coordinates(name);
         let revision = self.revision();
         self.state.meta.nodes_revision = revision;
         if !node.record.checks.is_empty() {
@@ -196,7 +204,46 @@ impl<'a> Writer<'a> {
         }
         self.state.index_kv(&entry);
         self.changed(What::Kv { before, after: Some(entry.clone()) });
+        self.drop_lock_delays();
         entry
+    }
+
+    /// Nobody can lock the key before this time.
+    pub(super) fn delay_lock(&mut self, key: Bytes, until_ms: u64) {
+        if let Some(before) = self.state.lock_delays.insert(key.clone(), until_ms) {
+            self.state.lock_delay_ends.remove(&(before, key.clone()));
+        }
+        self.state.lock_delay_ends.insert((until_ms, key.clone()));
+        self.changed(What::LockDelay { key, until_ms: Some(until_ms) });
+    }
+
+    fn drop_lock_delays(&mut self) {
+        for _ in 0..DROPS_PER_RECORD {
+            let Some((until_ms, key)) = self.state.lock_delay_ends.get_min().cloned() else { return };
+            if until_ms > self.time_ms() {
+                return;
+            }
+            self.state.lock_delays.remove(&key);
+            self.state.lock_delay_ends.remove(&(until_ms, key.clone()));
+            self.changed(What::LockDelay { key, until_ms: None });
+        }
+    }
+
+    /// Stores the coordinate of a node.
+    pub(super) fn store_coordinate(&mut self, coordinate: Coordinate) {
+        self.state.meta.coordinates_revision = self.revision();
+        let after = Arc::new(coordinate);
+        let before = self.state.coordinates.insert(after.clone());
+        self.changed(What::Coordinate { before, after: Some(after) });
+    }
+
+    fn remove_coordinates(&mut self, node: &str) {
+        let gone: Vec<Arc<Coordinate>> = self.state.coordinates_of(node).cloned().collect();
+        for before in gone {
+            self.state.coordinates.remove(&(before.node.clone(), before.segment.clone()));
+            self.state.meta.coordinates_revision = self.revision();
+            self.changed(What::Coordinate { before: Some(before), after: None });
+        }
     }
 
     /// Deletes a key and remembers that it was there.
@@ -230,6 +277,7 @@ impl<'a> Writer<'a> {
     pub(super) fn store_session(&mut self, session: Session) -> Arc<Session> {
         let session = Arc::new(session);
         self.state.meta.sessions_revision = self.revision();
+        self.state.index_session(&session);
         let before = self.state.sessions.insert(session.clone());
         self.changed(What::Session { before, after: Some(session.clone()) });
         session
@@ -238,6 +286,7 @@ impl<'a> Writer<'a> {
     /// Removes a session; what it held is returned, and is the caller's to deal with.
     pub(super) fn take_session(&mut self, id: &SessionId) -> Option<(Arc<Session>, Arc<Holdings>)> {
         let before = self.state.sessions.remove(id)?;
+        self.state.unindex_session(&before);
         self.state.meta.sessions_revision = self.revision();
         let held = self.state.holdings.remove(id).unwrap_or_default();
         self.changed(What::Session { before: Some(before.clone()), after: None });

@@ -1,6 +1,7 @@
 //! The domain: nodes, services, instances, checks, keys, sessions and locks as plain values, and the limits and names
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
+pub mod coordinate;
 pub mod definition;
 pub(crate) mod duration;
 pub mod filter;
@@ -13,6 +14,7 @@ pub mod network;
 pub mod node;
 pub mod session;
 
+pub use coordinate::Coordinate;
 pub use definition::{CheckDefinition, CheckKind, Definitions, ServiceDefinition};
 pub use health::{Check, Health, Lifecycle};
 pub use instance::{Extra, Instance, InstanceKey, Locality, NodeRecord, Override, ServiceKey, TaggedAddress};
@@ -20,7 +22,7 @@ pub use kv::{KvEntry, Tombstone};
 pub use names::Invalid;
 pub use network::Network;
 pub use node::NodeId;
-pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, RequestId, Session, SessionId};
+pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, NodeBinding, RequestId, Session, SessionId};
 
 /// A short string: up to 24 bytes live without an allocation.
 pub type Text = compact_str::CompactString;

@@ -20,6 +20,34 @@ pub enum Behavior {
     Delete,
 }
 
+/// What a session depends on besides its lease: a node and checks on it. Sessions of Consul's API have it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NodeBinding {
+    /// The node, as the client wrote it. The session ends with it.
+    pub node: Text,
+    /// For people.
+    pub name: Text,
+    /// The time to live as the client wrote it.
+    pub ttl: Text,
+    /// After the session's end nobody can lock its keys for so long, nanoseconds.
+    pub lock_delay_ns: u64,
+    /// Ids of checks on the node; the session ends when one of them is critical or gone. `None` prints as null.
+    pub node_checks: Option<Box<[Text]>>,
+    /// Ids and namespaces of further checks. `None` prints as null.
+    pub service_checks: Option<Box<[(Text, Text)]>>,
+    /// Ids of further checks, given in Consul's older way.
+    pub checks: Box<[Text]>,
+}
+
+impl NodeBinding {
+    /// The ids of all checks.
+    pub fn check_ids(&self) -> impl Iterator<Item = &Text> {
+        let of_node = self.node_checks.as_deref().unwrap_or_default();
+        let of_services = self.service_checks.as_deref().unwrap_or_default();
+        self.checks.iter().chain(of_node).chain(of_services.iter().map(|(id, _)| id))
+    }
+}
+
 /// A lease held by a process. When it was last renewed is known to the leader only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -27,7 +55,7 @@ pub struct Session {
     pub id: SessionId,
     /// Proof of ownership.
     pub secret: [u8; 16],
-    /// Time to live, milliseconds.
+    /// Time to live, milliseconds; 0: it needs no heartbeat.
     pub ttl_ms: u64,
     /// Time after a broken stream, milliseconds.
     pub grace_ms: u64,
@@ -39,6 +67,17 @@ pub struct Session {
     pub create_ms: u64,
     /// Revision of its creation.
     pub create_revision: u64,
+    /// What it depends on; then nobody has to prove it, its id is enough.
+    pub binding: Option<Box<NodeBinding>>,
+}
+
+impl Session {
+    /// How long it lives without a heartbeat, milliseconds; `None`: for ever. Consul's time to live is a lower bound,
+    /// and it takes twice that; clients have come to count on it.
+    pub fn lease_ms(&self) -> Option<u64> {
+        let times = if self.binding.is_some() { 2 } else { 1 };
+        (self.ttl_ms > 0).then(|| self.ttl_ms.saturating_mul(times))
+    }
 }
 
 /// Locks and elections have separate names.

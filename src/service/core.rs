@@ -1,6 +1,7 @@
 //! What all use cases share: replication, the hub, the clock, the leases, and facts about this server.
 
 use super::Error;
+use super::event::Events;
 use super::lease::Leases;
 use crate::clock::Clock;
 use crate::command::{Command, Outcome};
@@ -86,6 +87,7 @@ pub(super) struct Inner {
     pub(super) clock: Clock,
     pub(super) facts: Facts,
     pub(super) leases: Leases,
+    pub(super) events: Events,
     /// This server's gRPC endpoint, if it has one.
     pub(super) endpoint: Option<Arc<str>>,
     drain: watch::Sender<bool>,
@@ -97,7 +99,8 @@ impl Core {
         let leases = Leases::new(clock.clone());
         let endpoint = std::net::SocketAddr::new(facts.advertise, facts.grpc_port).to_string();
         let endpoint = (facts.grpc_port != 0).then(|| endpoint.into());
-        let inner = Inner { raft, hub, clock, facts, leases, endpoint, drain: watch::Sender::new(false) };
+        let events = Events::default();
+        let inner = Inner { raft, hub, clock, facts, leases, events, endpoint, drain: watch::Sender::new(false) };
         Core { inner: Arc::new(inner) }
     }
 

@@ -76,7 +76,9 @@ impl Leases {
         let mut table = self.table();
         *table = Table::default();
         for session in sessions {
-            table.track(now, session.id, session.ttl_ms, session.grace_ms);
+            if let Some(lease_ms) = session.lease_ms() {
+                table.track(now, session.id, lease_ms, session.grace_ms);
+            }
         }
         drop(table);
         self.wake();
@@ -89,23 +91,24 @@ impl Leases {
         self.wake();
     }
 
-    /// A heartbeat. Returns the time left, in milliseconds.
+    /// A heartbeat. Returns the time left, in milliseconds; 0 for a session that needs none.
     pub(super) fn renew(&self, session: &Session) -> u64 {
+        let Some(lease_ms) = session.lease_ms() else { return 0 };
         let now = self.clock.monotonic_ms();
         let mut table = self.table();
         let known = table.leases.contains_key(&session.id);
         if !known {
-            table.track(now, session.id, session.ttl_ms, session.grace_ms);
+            table.track(now, session.id, lease_ms, session.grace_ms);
         }
         if let Some(lease) = table.leases.get_mut(&session.id) {
-            lease.due_ms = now + session.ttl_ms;
+            lease.due_ms = now + lease_ms;
             if lease.held_ms.take().is_some() {
                 table.recovered.push(session.id);
                 drop(table);
                 self.wake();
             }
         }
-        session.ttl_ms
+        lease_ms
     }
 
     /// A stream carries the session.
@@ -235,6 +238,7 @@ mod tests {
             behavior: Default::default(),
             create_ms: 0,
             create_revision: 1,
+            binding: None,
         }
     }
 

@@ -6,9 +6,11 @@
 //!
 //! Missing: forwarding to the leader (this version runs a single server).
 
+mod coordinate;
 mod coordination;
 mod core;
 mod error;
+mod event;
 mod expire;
 mod kv;
 mod lease;
@@ -22,6 +24,7 @@ mod tests;
 pub use self::core::{Core, Facts, Member, Written};
 pub use coordination::{LockAsk, LockDone};
 pub use error::Error;
+pub use event::{EVENT_BYTES_MAX, EVENTS_MAX, EventError, UserEvent};
 pub use kv::PutDone;
 pub use read::{Consistency, ReadOptions, View};
 pub use session::{Proof, SessionSpec};

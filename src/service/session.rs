@@ -3,8 +3,10 @@
 use super::core::unexpected;
 use super::{Core, Error, Written};
 use crate::command::{CloseSession, Command, CreateSession, Outcome, Rejection};
-use crate::model::limits::{SESSION_GRACE_MS_DEFAULT, SESSION_TTL_MS_DEFAULT, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN};
-use crate::model::{Behavior, RequestId, Session, SessionId, Text};
+use crate::model::limits::{
+    BOUND_SESSION_TTL_MS_MIN, SESSION_GRACE_MS_DEFAULT, SESSION_TTL_MS_DEFAULT, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN,
+};
+use crate::model::{Behavior, NodeBinding, RequestId, Session, SessionId, Text};
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -28,6 +30,9 @@ pub struct SessionSpec {
     pub labels: Vec<(Text, Text)>,
     /// What happens to keys that it locks.
     pub behavior: Behavior,
+    /// What it depends on, for sessions of Consul's API: their time to live may be 0 (no heartbeat needed), and is at
+    /// least 10 s otherwise.
+    pub binding: Option<NodeBinding>,
 }
 
 impl Core {
@@ -50,8 +55,12 @@ impl Core {
         spec: SessionSpec,
     ) -> Result<Written<Arc<Session>>, Error> {
         let ttl_ms = spec.ttl_ms.unwrap_or(SESSION_TTL_MS_DEFAULT);
-        if !(SESSION_TTL_MS_MIN..=SESSION_TTL_MS_MAX).contains(&ttl_ms) {
-            return Err(Error::invalid("ttl", "must be between 3 s and 24 h"));
+        let (endless, least_ms) = match spec.binding {
+            Some(_) => (ttl_ms == 0, BOUND_SESSION_TTL_MS_MIN),
+            None => (false, SESSION_TTL_MS_MIN),
+        };
+        if !endless && !(least_ms..=SESSION_TTL_MS_MAX).contains(&ttl_ms) {
+            return Err(Error::invalid("ttl", format!("must be between {} s and 24 h", least_ms / 1000)));
         }
         let grace_ms = spec.grace_ms.unwrap_or(SESSION_GRACE_MS_DEFAULT.min(ttl_ms));
         if grace_ms > ttl_ms {
@@ -59,8 +68,13 @@ impl Core {
         }
         let (id, secret) = (self.inner.clock.uuid(), self.inner.clock.random());
         // Before the write: a session must never be without a lease, even if this caller goes away meanwhile.
-        self.inner.leases.track(id, ttl_ms, grace_ms);
-        let create = CreateSession { id, secret, ttl_ms, grace_ms, labels: spec.labels, behavior: spec.behavior };
+        let binding = spec.binding.map(Box::new);
+        let lease_ms = if binding.is_some() { 2 * ttl_ms } else { ttl_ms };
+        if !endless {
+            self.inner.leases.track(id, lease_ms, grace_ms);
+        }
+        let (labels, behavior) = (spec.labels, spec.behavior);
+        let create = CreateSession { id, secret, ttl_ms, grace_ms, labels, behavior, binding };
         let written = self.propose(request_id, Command::CreateSession(create)).await?;
         match written.value {
             Outcome::SessionCreated(session) => {
@@ -81,6 +95,41 @@ impl Core {
         let session = self.prove(proof)?;
         let remaining = self.inner.leases.renew(&session);
         Ok((session, remaining))
+    }
+
+    /// A heartbeat for a session of Consul's API, which is known by its id alone. `None`: there is no such session.
+    ///
+    /// # Errors
+    /// [`Error::SecretMismatch`] for a session that has to be proven; [`Error::NoLeader`].
+    pub fn renew_bound(&self, id: &SessionId) -> Result<Option<Arc<Session>>, Error> {
+        self.must_lead()?;
+        let Some(session) = self.bound(id)? else { return Ok(None) };
+        self.inner.leases.renew(&session);
+        Ok(Some(session))
+    }
+
+    /// Ends a session of Consul's API. One that is not there is ended already.
+    ///
+    /// # Errors
+    /// [`Error::SecretMismatch`] for a session that has to be proven; those of a write.
+    pub async fn close_bound(&self, id: &SessionId) -> Result<(), Error> {
+        if self.bound(id)?.is_none() {
+            return Ok(());
+        }
+        let closed = self.propose(None, Command::CloseSession(CloseSession { id: *id })).await;
+        self.inner.leases.forget(id);
+        match closed {
+            Ok(_) | Err(Error::Rejected(Rejection::SessionExpired(_))) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn bound(&self, id: &SessionId) -> Result<Option<Arc<Session>>, Error> {
+        let found = self.inner.raft.state().session(id).cloned();
+        match found {
+            Some(session) if session.binding.is_none() => Err(Error::SecretMismatch(*id)),
+            found => Ok(found),
+        }
     }
 
     /// A stream now carries the session; call [`Core::detach`] when it ends without a close.

@@ -26,6 +26,8 @@ pub enum Topic {
     Sessions,
     /// One session.
     Session(SessionId),
+    /// Any network coordinate.
+    Coordinates,
     /// A lock or election.
     Lock(LockKind, Text),
 }
@@ -81,7 +83,8 @@ impl Topic {
                 let Some(any) = after.as_ref().or(before.as_ref()) else { return };
                 touch(Topic::Lock(any.kind, any.name.clone()));
             }
-            What::TombstoneDropped(_) | What::Request(_) | What::RequestDropped(_) => {}
+            What::Coordinate { .. } => touch(Topic::Coordinates),
+            What::LockDelay { .. } | What::TombstoneDropped(_) | What::Request(_) | What::RequestDropped(_) => {}
         }
     }
 }

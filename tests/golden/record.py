@@ -2,23 +2,28 @@
 """Fills in the responses of the golden cases from a running Consul 1.8.7. Never run by the tests.
 
     consul agent -server -bootstrap-expect=1 -data-dir=DIR -config-file=golden.json     # a fresh one
-    record.py HOST:HTTP_PORT SERVER_PORT LAN_PORT WAN_PORT
+    record.py HOST:HTTP_PORT SERVER_PORT LAN_PORT WAN_PORT [FILE...]
 
 with golden.json: {"bind_addr": "127.0.0.1", "client_addr": "127.0.0.1", "node_name": "golden", "ports": {...}}.
-The files of consul/ are run in order of name against the one server, the cases of a file in the order they have there;
-tests/consul_http.rs does the same with our own server. What differs from run to run (ids, indexes, ports, versions) is
+The files of consul/ (or only those named, without their ending) are run in order of name against the one server, the
+cases of a file in the order they have there; tests/consul_http.rs does the same with our own server. A file leaves
+nothing behind that later ones could see. "capture" keeps the index of an answer under a name, "capture_id" the "ID" of its
+body; later requests of the file name them in braces. "pause" is how many seconds Consul needs before the request. What differs from run to run (ids, indexes, ports, versions) is
 replaced on both sides, see `normalise`. A case may carry "lictor": {...}, which replaces parts of the response where we
 differ on purpose, and then says "why".
 """
+import gzip
 import http.client
 import json
 import pathlib
 import re
 import sys
+import time
 
 KEPT_HEADERS = [
     "Content-Type", "Vary", "Allow", "Location", "X-Consul-Index", "X-Consul-Knownleader", "X-Consul-Lastcontact",
-    "X-Consul-Effective-Consistency", "X-Content-Type-Options", "Content-Security-Policy",
+    "X-Consul-Effective-Consistency", "X-Content-Type-Options", "Content-Security-Policy", "Content-Encoding", "X-Cache",
+    "Age",
 ]
 
 
@@ -39,8 +44,11 @@ def body_of(request):
 
 def main():
     address, server, lan, wan = sys.argv[1:5]
+    only = sys.argv[5:]
     ports = {"server": server, "lan": lan, "wan": wan}
     for path in sorted((pathlib.Path(__file__).parent / "consul").glob("*.json")):
+        if only and path.stem not in only:
+            continue
         cases = json.loads(path.read_text())
         captured = {}
         for case in cases:
@@ -48,12 +56,16 @@ def main():
             target = request["target"]
             for name, value in captured.items():
                 target = target.replace("{" + name + "}", value)
+            time.sleep(case.get("pause", 0))
             connection = http.client.HTTPConnection(address, timeout=30)
-            connection.request(request["method"], target, body=body_of(request))
+            connection.request(request["method"], target, body=body_of(request), headers=request.get("headers", {}))
             reply = connection.getresponse()
-            text = reply.read().decode()
+            body = reply.read()
+            text = (gzip.decompress(body) if reply.getheader("Content-Encoding") == "gzip" else body).decode()
             if "capture" in case:
                 captured[case["capture"]] = reply.getheader("X-Consul-Index")
+            if "capture_id" in case:
+                captured[case["capture_id"]] = json.loads(text)["ID"]
             headers = {h: reply.getheader(h) for h in KEPT_HEADERS if reply.getheader(h) is not None}
             if int(headers.get("X-Consul-Index", "0")) > 0:
                 headers["X-Consul-Index"] = "<index>"

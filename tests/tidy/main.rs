@@ -32,6 +32,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("dns", &["service", "agent", "watch", "machine", "model", "clock"]),
     ("ui", &["service", "agent", "model"]),
     ("node", EVERYTHING),
+    ("fuzzing", EVERYTHING),
     ("cli", &["config", "clock"]),
     ("main", &["cli"]),
     ("lib", EVERYTHING),
@@ -41,6 +42,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
 pub(crate) const ALSO: &[(&str, &[&str], &str)] = &[
     ("src/cli/agent", &["node"], "the command that runs the server in this process"),
     ("src/grpc/peer", &["raft"], "carries the messages of raft between servers"),
+    ("src/dns/fuzz", &["command"], "makes the catalog that a fuzzer asks about"),
 ];
 
 pub(crate) const EVERYTHING: &[&str] = &["*"];

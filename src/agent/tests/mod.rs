@@ -76,8 +76,7 @@ async fn register(agent: &Agent, service: ServiceDefinition) {
 fn shown(agent: &Agent, id: &str) -> Option<Arc<Instance>> {
     let state = agent.inner.core.local().state;
     let node = state.node(NODE)?;
-    let found = state.instances_on(node).find(|i| i.id == id).cloned();
-    found
+    state.instances_on(node).find(|i| i.id == id).cloned()
 }
 
 /// The state and the output that the catalog has of a check.

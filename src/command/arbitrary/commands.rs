@@ -4,7 +4,7 @@ use super::*;
 use crate::command::{
     AcquireLock, CatalogCheck, CatalogDeregister, CatalogRegister, CloseSession, Command, Compare, CreateSession,
     Delete, Deregister, Expect, Expire, LockOp, Op, Proclaim, Put, Record, Register, ReleaseLock, Report, SetOverride,
-    Target, Txn, Update,
+    Target, Txn, Update, UpdateCoordinates,
 };
 use proptest::collection::vec;
 use proptest::option;
@@ -113,14 +113,15 @@ pub(crate) fn txn() -> BoxedStrategy<Txn> {
 }
 
 pub(crate) fn create_session() -> BoxedStrategy<CreateSession> {
-    (session_id(), any::<[u8; 16]>(), any::<[u64; 2]>(), pairs(), behavior())
-        .prop_map(|(id, secret, [ttl_ms, grace_ms], labels, behavior)| CreateSession {
+    (session_id(), any::<[u8; 16]>(), any::<[u64; 2]>(), pairs(), behavior(), option::of(binding()))
+        .prop_map(|(id, secret, [ttl_ms, grace_ms], labels, behavior, binding)| CreateSession {
             id,
             secret,
             ttl_ms,
             grace_ms,
             labels,
             behavior,
+            binding: binding.map(Box::new),
         })
         .boxed()
 }
@@ -176,6 +177,8 @@ pub(crate) fn command() -> BoxedStrategy<Command> {
             release_lock().prop_map(Command::ReleaseLock),
             proclaim().prop_map(Command::Proclaim),
             expire().prop_map(Command::Expire),
+            vec(coordinate(), 0..3)
+                .prop_map(|coordinates| Command::UpdateCoordinates(UpdateCoordinates { coordinates })),
         ],
     ]
     .boxed()

@@ -1,8 +1,9 @@
 //! Values of the model.
 
 use crate::model::{
-    Behavior, Check, Extra, Health, Instance, InstanceKey, KvEntry, Lifecycle, Locality, Lock, LockHolder, LockKind,
-    LockWaiter, NodeRecord, Override, ServiceKey, Session, SessionId, TaggedAddress, Text, Tombstone,
+    Behavior, Check, Coordinate, Extra, Health, Instance, InstanceKey, KvEntry, Lifecycle, Locality, Lock, LockHolder,
+    LockKind, LockWaiter, NodeBinding, NodeRecord, Override, ServiceKey, Session, SessionId, TaggedAddress, Text,
+    Tombstone,
 };
 use bytes::Bytes;
 use proptest::collection::vec;
@@ -169,8 +170,8 @@ pub(crate) fn tombstone() -> BoxedStrategy<Tombstone> {
 }
 
 pub(crate) fn session() -> BoxedStrategy<Session> {
-    (session_id(), any::<[u8; 16]>(), pairs(), behavior(), any::<[u64; 4]>())
-        .prop_map(|(id, secret, labels, behavior, [ttl_ms, grace_ms, create_ms, create_revision])| Session {
+    (session_id(), any::<[u8; 16]>(), pairs(), behavior(), any::<[u64; 4]>(), option::of(binding()))
+        .prop_map(|(id, secret, labels, behavior, [ttl_ms, grace_ms, create_ms, create_revision], binding)| Session {
             id,
             secret,
             ttl_ms,
@@ -179,6 +180,40 @@ pub(crate) fn session() -> BoxedStrategy<Session> {
             behavior,
             create_ms,
             create_revision,
+            binding: binding.map(Box::new),
+        })
+        .boxed()
+}
+
+/// Mostly one that is fit: without checks.
+pub(crate) fn binding() -> BoxedStrategy<NodeBinding> {
+    let texts = || vec(text(), 0..2).prop_map(Vec::into_boxed_slice);
+    let checks = (option::of(texts()), option::of(pairs().prop_map(Vec::into_boxed_slice)), texts());
+    let checks = prop_oneof![2 => Just(Default::default()), 1 => checks];
+    ([text(), text(), text()], any::<u64>(), checks)
+        .prop_map(|([node, name, ttl], lock_delay_ns, (node_checks, service_checks, checks))| NodeBinding {
+            node,
+            name,
+            ttl,
+            lock_delay_ns,
+            node_checks,
+            service_checks,
+            checks,
+        })
+        .boxed()
+}
+
+pub(crate) fn coordinate() -> BoxedStrategy<Coordinate> {
+    let finite = || -1e9f64..1e9;
+    let vec = proptest::array::uniform8(finite());
+    (text(), prop_oneof![3 => Just(Text::default()), 1 => text()], vec, proptest::array::uniform3(finite()))
+        .prop_map(|(node, segment, vec, [error, adjustment, height])| Coordinate {
+            node,
+            segment,
+            vec,
+            error,
+            adjustment,
+            height,
         })
         .boxed()
 }

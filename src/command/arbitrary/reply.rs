@@ -24,7 +24,11 @@ fn plain_outcome() -> BoxedStrategy<Outcome> {
         vec(shared_kv(), 0..3).prop_map(Outcome::Deleted),
         kv().prop_map(Outcome::Got),
         session().prop_map(|s| Outcome::SessionCreated(Arc::new(s))),
-        prop_oneof![any::<u32>().prop_map(Outcome::SessionClosed), any::<u32>().prop_map(Outcome::Expired)],
+        prop_oneof![
+            any::<u32>().prop_map(Outcome::SessionClosed),
+            any::<u32>().prop_map(Outcome::Expired),
+            any::<u32>().prop_map(Outcome::CoordinatesUpdated),
+        ],
         lock.prop_map(|(token, queued, holder)| Outcome::Lock { token, queued, holder }),
     ]
     .boxed()
@@ -51,6 +55,7 @@ pub(crate) fn rejection() -> BoxedStrategy<Rejection> {
             string().prop_map(Rejection::QuotaExceeded),
             string().prop_map(Rejection::NodeConflict),
             string().prop_map(Rejection::MissingService),
+            string().prop_map(Rejection::UnfitBinding),
         ],
     ];
     plain

@@ -6,11 +6,11 @@ use super::*;
 use crate::command::{
     AcquireLock, CatalogCheck, CatalogDeregister, CatalogRegister, CloseSession, Command, Compare, CreateSession,
     Delete, Deregister, Expect, Expire, LockOp, Op, Outcome, Proclaim, Put, Register, Rejection, ReleaseLock, Report,
-    SetOverride, Target, Txn, Update,
+    SetOverride, Target, Txn, Update, UpdateCoordinates,
 };
 use crate::model::{
-    Behavior, Extra, Health, InstanceKey, Lifecycle, Locality, LockHolder, LockKind, LockWaiter, Override, ServiceKey,
-    TaggedAddress,
+    Behavior, Extra, Health, InstanceKey, Lifecycle, Locality, LockHolder, LockKind, LockWaiter, NodeBinding, Override,
+    ServiceKey, TaggedAddress,
 };
 use std::collections::BTreeSet;
 use std::fmt::{Debug, Write};
@@ -109,7 +109,25 @@ fn session() -> Session {
         behavior: Behavior::Delete,
         create_ms: 6,
         create_revision: 7,
+        binding: None,
     }
+}
+
+fn binding() -> Option<Box<NodeBinding>> {
+    Some(Box::new(NodeBinding {
+        node: "n1".into(),
+        name: "lock".into(),
+        ttl: "15s".into(),
+        lock_delay_ns: 15_000_000_000,
+        node_checks: Some(["serfHealth".into()].into()),
+        service_checks: Some([("alive".into(), "default".into())].into()),
+        checks: ["old".into()].into(),
+    }))
+}
+
+fn coordinate() -> Coordinate {
+    let vec = [0.0, 0.5, -0.5, 1e-9, 1e9, 0.1, 0.2, 0.3];
+    Coordinate { node: "n1".into(), segment: "s".into(), vec, error: 1.5, adjustment: -0.001, height: 1e-5 }
 }
 
 fn lock() -> Lock {
@@ -199,6 +217,7 @@ fn commands() -> Vec<Command> {
             grace_ms: 2,
             labels: vec![("app".into(), "web".into())],
             behavior: Behavior::Release,
+            binding: None,
         }),
         Command::CloseSession(CloseSession { id: SESSION }),
         Command::AcquireLock(AcquireLock { kind, name, session, value, permits: 3, wait: true }),
@@ -249,6 +268,8 @@ fn replies() -> Vec<Reply> {
         Err(Rejection::NodeConflict("taken".into())),
         Err(Rejection::MissingService("n1".into())),
         Err(Rejection::TxnOp { index: 1, cause: Box::new(absent) }),
+        Ok(Outcome::CoordinatesUpdated(3)),
+        Err(Rejection::UnfitBinding("Missing node registration".into())),
     ]
 }
 
@@ -304,6 +325,8 @@ fn record_v1() {
         session: None,
     })));
     records.push(Record { time_ms: 0, request_id: None, command: Command::Expire(Expire::default()) });
+    records.push(record(Command::CreateSession(CreateSession { binding: binding(), ..CreateSession::default() })));
+    records.push(record(Command::UpdateCoordinates(UpdateCoordinates { coordinates: vec![coordinate()] })));
     compare(include_str!("../../../tests/compat/record_v1.hex"), &records, Record::encode, Record::decode);
 }
 
@@ -324,6 +347,8 @@ fn row_v1() {
         encode_tombstone(&tombstone),
         encode_session(&session()),
         encode_lock(&lock()),
+        encode_session(&Session { binding: binding(), ..session() }),
+        encode_coordinate(&coordinate()),
     ];
     same_bytes(&lines, &encoded);
     assert_eq!(decode_instance(&unhex(lines[0])), Ok(instance()));
@@ -333,6 +358,8 @@ fn row_v1() {
     assert_eq!(decode_tombstone(&unhex(lines[4])), Ok(tombstone));
     assert_eq!(decode_session(&unhex(lines[5])), Ok(session()));
     assert_eq!(decode_lock(&unhex(lines[6])), Ok(lock()));
+    assert_eq!(decode_session(&unhex(lines[7])), Ok(Session { binding: binding(), ..session() }));
+    assert_eq!(decode_coordinate(&unhex(lines[8])), Ok(coordinate()));
 }
 
 /// Fails to compile when a variant is added; add its golden value above, then its name here.
@@ -355,6 +382,7 @@ fn every_variant_is_golden() {
         Command::ReleaseLock(_) => 13,
         Command::Proclaim(_) => 14,
         Command::Expire(_) => 15,
+        Command::UpdateCoordinates(_) => 16,
     };
     let outcome = |o: &Outcome| match o {
         Outcome::Registered(_) => 0,
@@ -372,6 +400,7 @@ fn every_variant_is_golden() {
         Outcome::Lock { .. } => 12,
         Outcome::LockChanged => 13,
         Outcome::Expired(_) => 14,
+        Outcome::CoordinatesUpdated(_) => 15,
     };
     let rejection = |r: &Rejection| match r {
         Rejection::SessionExpired(_) => 0,
@@ -387,11 +416,13 @@ fn every_variant_is_golden() {
         Rejection::NodeConflict(_) => 10,
         Rejection::MissingService(_) => 11,
         Rejection::TxnOp { .. } => 12,
+        Rejection::UnfitBinding(_) => 13,
     };
-    let seen: BTreeSet<u32> = commands().iter().map(command).collect();
-    assert_eq!(seen.len(), 16);
+    let update = Command::UpdateCoordinates(UpdateCoordinates::default());
+    let seen: BTreeSet<u32> = commands().iter().chain([&update]).map(command).collect();
+    assert_eq!(seen.len(), 17);
     let seen: BTreeSet<u32> = replies().iter().filter_map(|r| r.as_ref().ok()).map(outcome).collect();
-    assert_eq!(seen.len(), 15);
+    assert_eq!(seen.len(), 16);
     let seen: BTreeSet<u32> = replies().iter().filter_map(|r| r.as_ref().err()).map(rejection).collect();
-    assert_eq!(seen.len(), 13);
+    assert_eq!(seen.len(), 14);
 }

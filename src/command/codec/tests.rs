@@ -26,6 +26,7 @@ fn every_decoder_settles(bytes: &[u8]) {
     settles(bytes, decode_tombstone, encode_tombstone);
     settles(bytes, decode_session, encode_session);
     settles(bytes, decode_lock, encode_lock);
+    settles(bytes, decode_coordinate, encode_coordinate);
 }
 
 proptest! {
@@ -53,12 +54,13 @@ proptest! {
     #[test]
     fn other_rows_round_trip(
         kv in arbitrary::kv(), tombstone in arbitrary::tombstone(),
-        session in arbitrary::session(), lock in arbitrary::lock(),
+        session in arbitrary::session(), lock in arbitrary::lock(), coordinate in arbitrary::coordinate(),
     ) {
         prop_assert_eq!(decode_kv(&encode_kv(&kv))?, kv);
         prop_assert_eq!(decode_tombstone(&encode_tombstone(&tombstone))?, tombstone);
         prop_assert_eq!(decode_session(&encode_session(&session))?, session);
         prop_assert_eq!(decode_lock(&encode_lock(&lock))?, lock);
+        prop_assert_eq!(decode_coordinate(&encode_coordinate(&coordinate))?, coordinate);
     }
 
     #[test]

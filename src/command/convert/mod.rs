@@ -2,6 +2,7 @@
 //! field is checked that the protobuf type allows more for than the model does. Limits of the model are not checked
 //! again: what stands in a log was accepted once, under the limits of then.
 
+mod binding;
 mod field;
 mod instance;
 mod kv;

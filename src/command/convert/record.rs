@@ -46,6 +46,7 @@ impl From<&Command> for Wire {
             Command::ReleaseLock(c) => Wire::ReleaseLock(c.into()),
             Command::Proclaim(c) => Wire::Proclaim(c.into()),
             Command::Expire(c) => Wire::Expire(c.into()),
+            Command::UpdateCoordinates(c) => Wire::UpdateCoordinates(c.into()),
         }
     }
 }
@@ -71,6 +72,7 @@ impl TryFrom<Wire> for Command {
             Wire::ReleaseLock(c) => Command::ReleaseLock(c.try_into()?),
             Wire::Proclaim(c) => Command::Proclaim(c.try_into()?),
             Wire::Expire(c) => Command::Expire(c.try_into()?),
+            Wire::UpdateCoordinates(c) => Command::UpdateCoordinates(c.try_into()?),
         })
     }
 }

@@ -67,6 +67,7 @@ impl From<&Outcome> for pb::Outcome {
             }),
             Outcome::LockChanged => WireOutcome::LockChanged(pb::Nothing {}),
             Outcome::Expired(count) => WireOutcome::Expired(*count),
+            Outcome::CoordinatesUpdated(count) => WireOutcome::CoordinatesUpdated(*count),
         };
         pb::Outcome { outcome: Some(outcome) }
     }
@@ -104,6 +105,7 @@ impl TryFrom<pb::Outcome> for Outcome {
             },
             WireOutcome::LockChanged(_) => Outcome::LockChanged,
             WireOutcome::Expired(count) => Outcome::Expired(count),
+            WireOutcome::CoordinatesUpdated(count) => Outcome::CoordinatesUpdated(count),
         })
     }
 }
@@ -129,6 +131,7 @@ impl From<&Rejection> for pb::Rejection {
             Rejection::QuotaExceeded(text) => Cause::QuotaExceeded(text.clone()),
             Rejection::NodeConflict(text) => Cause::NodeConflict(text.clone()),
             Rejection::MissingService(node) => Cause::MissingService(node.clone()),
+            Rejection::UnfitBinding(text) => Cause::UnfitBinding(text.clone()),
             Rejection::TxnOp { index, cause } => {
                 Cause::TxnOp(Box::new(pb::TxnOpRejection { index: *index, cause: Some(Box::new((&**cause).into())) }))
             }
@@ -160,6 +163,7 @@ impl TryFrom<pb::Rejection> for Rejection {
             Cause::QuotaExceeded(text) => Rejection::QuotaExceeded(text),
             Cause::NodeConflict(text) => Rejection::NodeConflict(text),
             Cause::MissingService(node) => Rejection::MissingService(node),
+            Cause::UnfitBinding(text) => Rejection::UnfitBinding(text),
             Cause::TxnOp(op) => {
                 let cause = at("TxnOpRejection", "cause").required(op.cause)?;
                 Rejection::TxnOp { index: op.index, cause: Box::new((*cause).try_into()?) }

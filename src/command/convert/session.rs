@@ -17,6 +17,7 @@ impl From<&Session> for pb::Session {
             behavior: pb::Behavior::from(session.behavior).into(),
             create_ms: session.create_ms,
             create_revision: session.create_revision,
+            binding: session.binding.as_deref().map(pb::NodeBinding::from),
         }
     }
 }
@@ -34,6 +35,7 @@ impl TryFrom<pb::Session> for Session {
             behavior: at("Session", "behavior").behavior(session.behavior)?,
             create_ms: session.create_ms,
             create_revision: session.create_revision,
+            binding: session.binding.map(|b| Box::new(b.into())),
         })
     }
 }
@@ -104,6 +106,7 @@ impl From<&CreateSession> for pb::CreateSession {
             grace_ms: create.grace_ms,
             labels: pairs(&create.labels),
             behavior: pb::Behavior::from(create.behavior).into(),
+            binding: create.binding.as_deref().map(pb::NodeBinding::from),
         }
     }
 }
@@ -119,6 +122,7 @@ impl TryFrom<pb::CreateSession> for CreateSession {
             grace_ms: create.grace_ms,
             labels: texts(create.labels),
             behavior: at("CreateSession", "behavior").behavior(create.behavior)?,
+            binding: create.binding.map(|b| Box::new(b.into())),
         })
     }
 }

@@ -23,6 +23,7 @@ pub(in crate::grpc) fn spec(
     }
     names::pairs("labels", limits::LABELS_MAX, labels.iter().map(|(k, v)| (k.as_str(), v.as_str())))?;
     Ok(SessionSpec {
+        binding: None,
         ttl_ms: Some(ttl_ms),
         grace_ms: Some(grace_ms),
         labels: labels.iter().map(|(k, v)| (k.as_str().into(), v.as_str().into())).collect(),

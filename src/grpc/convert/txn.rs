@@ -163,7 +163,8 @@ pub(in crate::grpc) fn result(state: &State, outcome: &Outcome, previous: bool) 
         | Outcome::SessionClosed(_)
         | Outcome::Lock { .. }
         | Outcome::LockChanged
-        | Outcome::Expired(_) => return None,
+        | Outcome::Expired(_)
+        | Outcome::CoordinatesUpdated(_) => return None,
     };
     Some(pb::TxnOpResult { result: Some(result) })
 }

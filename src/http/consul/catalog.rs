@@ -1,22 +1,27 @@
-//! GETs of /v1/catalog. Missing: connect, gateway-services, node-services, nodes found by their ID.
+//! GETs of /v1/catalog about services; those about one node are in `catalog_node`.
 
+use super::catalog_service::CatalogService;
 use super::filter;
 use super::selection::Selection;
-use super::shapes::{Addresses, Connect, Node, NodeIdText, NodeService, Proxy, Weights, enable_tag_override, kind};
+use super::shapes::Node;
 use crate::http::call::Call;
 use crate::http::error::Error;
-use crate::http::json::Pairs;
+use crate::http::json::Layout;
 use crate::http::read::Question;
-use crate::http::reply::Answer;
+use crate::http::reply::{Answer, X_CACHE};
 use crate::http::scope::Scope;
 use crate::machine::State;
-use crate::model::filter::{Fields, Path, Test, Value};
 use crate::model::{DEFAULT_NAMESPACE, Instance, ServiceKey, Text};
+use http::HeaderValue;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 /// GET catalog/datacenters
 pub(super) async fn datacenters(call: Call) -> Result<Answer, Error> {
-    Answer::json(&[&call.gateway.core.facts().datacenter], call.layout())
+    call.read_anywhere(false)?;
+    let answer = Answer::json(&[&call.gateway.core.facts().datacenter], call.layout())?;
+    // It is made each time.
+    Ok(if call.query.has("cached") { answer.with(X_CACHE, HeaderValue::from_static("MISS")) } else { answer })
 }
 
 /// GET catalog/nodes
@@ -28,31 +33,41 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     let gateway = &*call.gateway;
     let datacenter = &gateway.core.facts().datacenter;
     let question = Question {
-        scope: Scope::Nodes,
+        scope: selection.near.scope(Scope::Nodes),
         content: call.query.content_key(&call.path),
         answer: |state: &State| {
             let found = state.nodes().filter(|node| selection.takes_node(node.record.meta.as_deref()));
             let nodes = found.map(|node| Node::of(&node.record, datacenter));
-            let nodes: Vec<Node<'_>> = nodes.filter(|node| filter.matches(node)).collect();
+            let mut nodes: Vec<Node<'_>> = nodes.filter(|node| filter.matches(node)).collect();
+            selection.near.sort(state, &mut nodes, |node| node.node);
             Answer::json(&nodes, layout)
         },
     };
     question.ask(gateway, read, &call.target).await
 }
 
-/// GET catalog/services
+/// GET catalog/services. Consul 1.8 knows no filter here; later ones do, and ask it of each instance.
 pub(super) async fn services(call: Call) -> Result<Answer, Error> {
-    let read = call.read()?;
-    call.refuse_filter()?;
-    let selection = Selection::of(&call);
+    let read = call.read()?.or_cached(&call.query);
+    let selection = Selection::node_meta_of(&call);
+    let filter = match call.query.get("filter") {
+        None | Some("") => None,
+        Some(_) => Some(filter::of(&call, filter::CATALOG_SERVICE)?),
+    };
     let layout = call.layout();
+    let datacenter = &call.gateway.core.facts().datacenter;
+    let of_nodes = selection.filters_nodes() || filter.is_some();
     let question = Question {
-        scope: if selection.filters_nodes() { Scope::ServicesOfNodes } else { Scope::Services },
+        scope: if of_nodes { Scope::ServicesOfNodes } else { Scope::Services },
         content: call.query.content_key(&call.path),
         answer: |state: &State| {
             let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
             for service in state.services(DEFAULT_NAMESPACE, "") {
-                for instance in selection.of_service(state, &service.key) {
+                let instances = selection.of_service(state, &service.key);
+                let wanted = |i: &&Arc<Instance>| {
+                    filter.as_ref().is_none_or(|f| f.matches(&CatalogService::of(i, state, datacenter)))
+                };
+                for instance in instances.filter(wanted) {
                     // Each spelling of a name is an entry of its own, as in Consul.
                     let tags = services.entry(&instance.service.name).or_default();
                     tags.extend(instance.tags.iter().map(Text::as_str));
@@ -64,143 +79,60 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     question.ask(&call.gateway, read, &call.target).await
 }
 
-/// An instance in catalog/service.
-#[derive(serde::Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct CatalogService<'a> {
-    #[serde(rename = "ID")]
-    id: NodeIdText,
-    node: &'a str,
-    address: &'a str,
-    datacenter: &'a str,
-    tagged_addresses: Option<Pairs<'a>>,
-    node_meta: Option<Pairs<'a>>,
-    service_kind: &'a str,
-    #[serde(rename = "ServiceID")]
-    service_id: Text,
-    service_name: &'a str,
-    service_tags: &'a [Text],
-    service_address: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    service_tagged_addresses: Option<Addresses<'a>>,
-    service_weights: Weights,
-    service_meta: Pairs<'a>,
-    service_port: i32,
-    service_enable_tag_override: bool,
-    service_proxy: Proxy<'a>,
-    service_connect: Connect<'a>,
-    create_index: u64,
-    modify_index: u64,
-}
-
-impl<'a> CatalogService<'a> {
-    fn of(instance: &'a Instance, state: &'a State, datacenter: &'a str) -> CatalogService<'a> {
-        let Node { id, node, address, datacenter, tagged_addresses, meta, .. } =
-            Node::under(instance, state, datacenter);
-        CatalogService {
-            id,
-            node,
-            address,
-            datacenter,
-            tagged_addresses,
-            node_meta: meta,
-            service_kind: kind(instance),
-            service_id: instance.consul_id(),
-            service_name: &instance.service.name,
-            service_tags: &instance.tags,
-            service_address: &instance.address,
-            service_tagged_addresses: Addresses::of(instance),
-            service_weights: Weights::of(instance),
-            service_meta: Pairs(&instance.meta),
-            service_port: instance.port,
-            service_enable_tag_override: enable_tag_override(instance),
-            service_proxy: Proxy::of(instance),
-            service_connect: Connect::of(instance),
-            create_index: instance.create_revision,
-            modify_index: instance.modify_revision,
-        }
-    }
-}
-
-impl Fields for CatalogService<'_> {
-    fn visit(&self, path: Path<'_>, test: Test<'_>) -> bool {
-        match path.next() {
-            Some(("ID", _)) => self.id.with(|id| test(Value::Text(id))),
-            Some(("Node", _)) => test(Value::Text(self.node)),
-            Some(("Address", _)) => test(Value::Text(self.address)),
-            Some(("Datacenter", _)) => test(Value::Text(self.datacenter)),
-            Some(("TaggedAddresses", rest)) => {
-                filter::pairs(self.tagged_addresses.as_ref().map(|p| p.0).unwrap_or_default(), rest, test)
-            }
-            Some(("NodeMeta", rest)) => {
-                filter::pairs(self.node_meta.as_ref().map(|p| p.0).unwrap_or_default(), rest, test)
-            }
-            Some(("ServiceKind", _)) => test(Value::Text(self.service_kind)),
-            Some(("ServiceID", _)) => test(Value::Text(&self.service_id)),
-            Some(("ServiceName", _)) => test(Value::Text(self.service_name)),
-            Some(("ServiceTags", _)) => test(Value::Items(&|| self.service_tags.iter())),
-            Some(("ServiceAddress", _)) => test(Value::Text(self.service_address)),
-            Some(("ServiceTaggedAddresses", rest)) => {
-                filter::addresses(self.service_tagged_addresses.as_ref(), rest, test)
-            }
-            Some(("ServiceWeights", rest)) => self.service_weights.visit(rest, test),
-            Some(("ServiceMeta", rest)) => filter::pairs(self.service_meta.0, rest, test),
-            Some(("ServicePort", _)) => test(Value::Int(self.service_port.into())),
-            Some(("ServiceEnableTagOverride", _)) => test(Value::Bool(self.service_enable_tag_override)),
-            _ => test(Value::Absent),
-        }
-    }
-}
-
 /// GET catalog/service/:name
 pub(super) async fn service(call: Call) -> Result<Answer, Error> {
-    let read = call.read()?;
     let service = ServiceKey::of(&call.name("Missing service name")?);
+    let scope = Scope::Catalog(service.clone());
+    instances(call, scope, move |selection, state| selection.of_service(state, &service).collect()).await
+}
+
+/// GET catalog/connect/:name
+pub(super) async fn connect(call: Call) -> Result<Answer, Error> {
+    let name = call.name("Missing service name")?.into_owned();
+    // Any instance may stand for any service.
+    instances(call, Scope::ServicesOfNodes, move |selection, state| selection.of_mesh(state, &name)).await
+}
+
+async fn instances<F>(call: Call, scope: Scope, find: F) -> Result<Answer, Error>
+where
+    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>>,
+{
+    let read = call.read()?.or_cached(&call.query);
     let selection = Selection::of(&call);
     let filter = filter::of(&call, filter::CATALOG_SERVICE)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
     let datacenter = &gateway.core.facts().datacenter;
     let question = Question {
-        scope: Scope::Catalog(service.clone()),
+        scope: selection.near.scope(scope),
         content: call.query.content_key(&call.path),
         answer: |state: &State| {
-            let found = selection.of_service(state, &service);
+            let found = find(&selection, state).into_iter();
             let services = found.map(|i| CatalogService::of(i, state, datacenter));
-            let services: Vec<_> = services.filter(|service| filter.matches(service)).collect();
+            let mut services: Vec<_> = services.filter(|service| filter.matches(service)).collect();
+            selection.near.sort(state, &mut services, |service| service.node);
             Answer::json(&services, layout)
         },
     };
     question.ask(gateway, read, &call.target).await
 }
 
-/// GET catalog/node/:node
-pub(super) async fn node(call: Call) -> Result<Answer, Error> {
-    #[derive(serde::Serialize)]
-    #[serde(rename_all = "PascalCase")]
-    struct NodeServices<'a> {
-        node: Node<'a>,
-        services: BTreeMap<&'a str, NodeService<'a>>,
-    }
-    let read = call.read()?;
-    let name: Text = call.name("Missing node name")?.as_ref().into();
-    let filter = filter::of(&call, filter::SERVICE)?;
+/// GET catalog/gateway-services/:name: there are no gateways, because the entries that bind services to them are
+/// refused.
+pub(super) async fn gateway_services(call: Call) -> Result<Answer, Error> {
+    call.name("Missing gateway name")?;
+    nothing(call, true, |layout| Answer::json(&None::<()>, layout)).await
+}
+
+/// An answer that stays as it is, in the form of a read. `announced`: it says its consistency.
+pub(super) async fn nothing(
+    call: Call,
+    announced: bool,
+    answer: impl Fn(Layout) -> Result<Answer, Error>,
+) -> Result<Answer, Error> {
+    let read = if announced { call.read()?.or_cached(&call.query) } else { call.quiet_read()? };
     let layout = call.layout();
-    let gateway = &*call.gateway;
-    let datacenter = &gateway.core.facts().datacenter;
-    let question = Question {
-        scope: Scope::Node(name.clone()),
-        content: call.query.content_key(&call.path),
-        answer: |state: &State| {
-            let found = state.node(&name).map(|node| {
-                let services = state.instances_on(node).map(|i| (i.id.as_str(), NodeService::of(i)));
-                NodeServices {
-                    node: Node::of(&node.record, datacenter),
-                    services: services.filter(|(_, service)| filter.matches(service)).collect(),
-                }
-            });
-            Answer::json(&found, layout)
-        },
-    };
-    question.ask(gateway, read, &call.target).await
+    let content = call.query.content_key(&call.path);
+    let question = Question { scope: Scope::Nothing, content, answer: |_: &State| answer(layout) };
+    question.ask(&call.gateway, read, &call.target).await
 }

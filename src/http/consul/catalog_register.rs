@@ -43,7 +43,7 @@ pub(super) async fn deregister(mut call: Call) -> Result<Answer, Error> {
 }
 
 /// All types are checked before any value is, as in Consul.
-fn decode(body: &Object<'_>) -> Result<CatalogRegister, Error> {
+pub(super) fn decode(body: &Object<'_>) -> Result<CatalogRegister, Error> {
     let id = body.text_of_type("ID", "types.NodeID")?;
     let node: Text = body.text("Node")?.into();
     let address: Text = body.text("Address")?.into();
@@ -208,6 +208,8 @@ impl Definition {
 
     fn kind(&self) -> &'static str {
         match (self.http.is_empty(), self.tcp.is_empty()) {
+            // What is never run is of no kind.
+            _ if self.interval.is_empty() => "",
             (_, false) => "tcp",
             (false, true) => "http",
             (true, true) => "",

@@ -76,6 +76,17 @@ pub(super) const CATALOG_SERVICE: &[Field] = &[
     Field::new("ServiceEnableTagOverride", Kind::Bool),
 ];
 
+/// Of internal/ui/nodes.
+pub(super) const UI_NODE: &[Field] = &[
+    Field::new("ID", Kind::Text),
+    Field::new("Node", Kind::Text),
+    Field::new("Address", Kind::Text),
+    Field::new("TaggedAddresses", TEXT_MAP),
+    Field::new("Meta", TEXT_MAP),
+    Field::new("Services", Kind::Structs(SERVICE)),
+    Field::new("Checks", Kind::Structs(CHECK)),
+];
+
 /// The filter of a query; without one, everything passes.
 pub(super) fn of(call: &Call, fields: &'static [Field]) -> Result<Filter, Error> {
     Filter::parse(call.query.get("filter").unwrap_or_default(), fields)
@@ -126,7 +137,7 @@ impl Fields for NodeService<'_> {
             Some(("Kind", _)) => test(Value::Text(self.kind)),
             Some(("ID", _)) => test(Value::Text(&self.id)),
             Some(("Service", _)) => test(Value::Text(self.service)),
-            Some(("Tags", _)) => test(Value::Items(&|| self.tags.iter())),
+            Some(("Tags", _)) => test(Value::Items(&|| self.tags.list.iter())),
             Some(("Address", _)) => test(Value::Text(self.address)),
             Some(("TaggedAddresses", rest)) => addresses(self.tagged_addresses.as_ref(), rest, test),
             Some(("Meta", rest)) => pairs(self.meta.as_ref().map(|p| p.0).unwrap_or_default(), rest, test),
@@ -159,7 +170,7 @@ impl Fields for HealthCheck<'_> {
             Some(("Output", _)) => test(Value::Text(&self.output)),
             Some(("ServiceID", _)) => test(Value::Text(&self.service_id)),
             Some(("ServiceName", _)) => test(Value::Text(self.service_name)),
-            Some(("ServiceTags", _)) => test(Value::Items(&|| self.service_tags.iter())),
+            Some(("ServiceTags", _)) => test(Value::Items(&|| self.service_tags.list.iter())),
             Some(("Type", _)) => test(Value::Text(self.kind)),
             _ => test(Value::Absent),
         }

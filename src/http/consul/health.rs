@@ -1,4 +1,4 @@
-//! /v1/health. Missing: node, checks, state, connect, ingress.
+//! GETs of /v1/health about instances; those about checks alone are in `health_checks`.
 
 use super::filter;
 use super::selection::Selection;
@@ -8,16 +8,28 @@ use crate::http::error::Error;
 use crate::http::read::Question;
 use crate::http::reply::Answer;
 use crate::http::scope::Scope;
-use crate::model::ServiceKey;
+use crate::machine::State;
 use crate::model::filter::{Fields, Path, Test, Value};
+use crate::model::{Instance, ServiceKey};
+use std::sync::Arc;
 
 /// An instance with its node and all that decides on its health.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Entry<'a> {
-    node: Node<'a>,
-    service: NodeService<'a>,
-    checks: Vec<HealthCheck<'a>>,
+pub(super) struct Entry<'a> {
+    pub(super) node: Node<'a>,
+    pub(super) service: NodeService<'a>,
+    pub(super) checks: Vec<HealthCheck<'a>>,
+}
+
+impl<'a> Entry<'a> {
+    pub(super) fn of(instance: &'a Instance, state: &'a State, datacenter: &'a str) -> Entry<'a> {
+        Entry {
+            node: Node::under(instance, state, datacenter),
+            service: NodeService::of(instance),
+            checks: checks(instance, state),
+        }
+    }
 }
 
 impl Fields for Entry<'_> {
@@ -33,40 +45,45 @@ impl Fields for Entry<'_> {
 
 /// GET health/service/:name
 pub(super) async fn service(call: Call) -> Result<Answer, Error> {
-    let read = call.read()?;
     let service = ServiceKey::of(&call.name("Missing service name")?);
-    let mut selection = Selection::of(&call);
-    selection.passing = match call.query.get("passing") {
-        None => false,
-        Some("") => true,
-        Some(word) => parse_bool(word).ok_or(Error::bad_request("Invalid value for ?passing"))?,
-    };
+    let scope = Scope::Health(service.clone());
+    instances(call, scope, move |selection, state| selection.of_service(state, &service).collect()).await
+}
+
+/// GET health/connect/:name
+pub(super) async fn connect(call: Call) -> Result<Answer, Error> {
+    let name = call.name("Missing service name")?.into_owned();
+    // Any instance may stand for any service.
+    instances(call, Scope::Everything, move |selection, state| selection.of_mesh(state, &name)).await
+}
+
+/// GET health/ingress/:name: there are no gateways, because the entries that bind services to them are refused.
+pub(super) async fn ingress(call: Call) -> Result<Answer, Error> {
+    call.name("Missing service name")?;
+    Selection::with_health(&call)?;
+    super::catalog::nothing(call, true, |layout| Answer::json::<[(); 0]>(&[], layout)).await
+}
+
+async fn instances<F>(call: Call, scope: Scope, find: F) -> Result<Answer, Error>
+where
+    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>>,
+{
+    let read = call.read()?.or_cached(&call.query);
+    let selection = Selection::with_health(&call)?;
     let filter = filter::of(&call, filter::ENTRY)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
     let datacenter = &gateway.core.facts().datacenter;
     let question = Question {
-        scope: Scope::Health(service.clone()),
+        scope: selection.near.scope(scope),
         content: call.query.content_key(&call.path),
-        answer: |state: &crate::machine::State| {
-            let entry = |instance| Entry {
-                node: Node::under(instance, state, datacenter),
-                service: NodeService::of(instance),
-                checks: checks(instance, state),
-            };
-            let entries: Vec<Entry<'_>> =
-                selection.of_service(state, &service).map(|i| entry(i)).filter(|e| filter.matches(e)).collect();
+        answer: |state: &State| {
+            let found = find(&selection, state).into_iter();
+            let entries = found.map(|instance| Entry::of(instance, state, datacenter));
+            let mut entries: Vec<Entry<'_>> = entries.filter(|entry| filter.matches(entry)).collect();
+            selection.near.sort(state, &mut entries, |entry| entry.node.node);
             Answer::json(&entries, layout)
         },
     };
     question.ask(gateway, read, &call.target).await
-}
-
-/// Go's `strconv.ParseBool`.
-fn parse_bool(word: &str) -> Option<bool> {
-    match word {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Some(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Some(false),
-        _ => None,
-    }
 }

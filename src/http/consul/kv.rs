@@ -4,7 +4,7 @@ use super::kv_write;
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::json::Layout;
-use crate::http::read::{Question, Read};
+use crate::http::read::Question;
 use crate::http::reply::Answer;
 use crate::http::scope::Scope;
 use crate::machine::State;
@@ -64,8 +64,7 @@ enum Form {
 }
 
 async fn get(call: Call) -> Result<Answer, Error> {
-    let read = Read::parse(&call.query, false)?;
-    call.check_place()?;
+    let read = call.quiet_read()?;
     let key = Bytes::copy_from_slice(call.variable());
     let form = if call.query.has("keys") {
         Form::Keys { separator: call.query.get("separator").unwrap_or_default().to_owned() }

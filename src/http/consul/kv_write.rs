@@ -1,11 +1,12 @@
 //! PUT and DELETE of /v1/kv. Consul answers bad numbers with 500; clients branch on the code, so it is kept.
 
 use super::kv::MISSING_KEY;
+use super::session::session_id;
 use crate::command::{Delete, LockOp, Put, Rejection, Target};
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::reply::Answer;
-use crate::model::{SessionId, names};
+use crate::model::names;
 use crate::service;
 use bytes::Bytes;
 
@@ -98,10 +99,4 @@ fn lock_of(call: &Call) -> Result<Option<LockOp>, Error> {
         Some(id) => Ok(session_id(id).ok().map(LockOp::Release)),
         None => Ok(Some(LockOp::Keep)),
     }
-}
-
-fn session_id(text: &str) -> Result<SessionId, Error> {
-    let why = if text.len() == 36 { "Invalid UUID" } else { "UUID must be 36 characters" };
-    let id = (text.len() == 36).then(|| SessionId::try_parse(text).ok()).flatten();
-    id.ok_or_else(|| Error::server(format!("failed session lookup: index error: {why}")))
 }

@@ -1,7 +1,7 @@
 //! Consul's documents, borrowed from the state. The order of fields, and where an empty list is `[]`, `{}` or `null`,
 //! are Consul's.
 
-use crate::http::json::{Pairs, Raw};
+use crate::http::json::{Json, Pairs, Raw, parse};
 use crate::machine::State;
 use crate::model::{Check, Health, Instance, Lifecycle, NodeRecord, TaggedAddress, Text};
 use crate::service::AGENTLESS;
@@ -124,10 +124,30 @@ impl<'a> Proxy<'a> {
     }
 }
 
+impl Proxy<'_> {
+    /// The service that a proxy takes connections for.
+    pub(super) fn destination(&self) -> Option<String> {
+        match member(self.0, "DestinationServiceName")? {
+            Json::String(name) if !name.is_empty() => Some(name.into_owned()),
+            _ => None,
+        }
+    }
+}
+
+/// A member of a stored object, whatever the case of its name.
+fn member<'a>(stored: Option<&'a str>, wanted: &str) -> Option<Json<'a>> {
+    match parse(stored?).ok()? {
+        Json::Object(members) => {
+            members.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
+        }
+        _ => None,
+    }
+}
+
 impl Serialize for Proxy<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let stored = match self.0.map(crate::http::json::parse).transpose().map_err(serde::ser::Error::custom)? {
-            Some(crate::http::json::Json::Object(members)) => members,
+        let stored = match self.0.map(parse).transpose().map_err(serde::ser::Error::custom)? {
+            Some(Json::Object(members)) => members,
             _ => Vec::new(),
         };
         let mut map = serializer.serialize_map(None)?;
@@ -159,6 +179,13 @@ impl<'a> Connect<'a> {
     }
 }
 
+impl Connect<'_> {
+    /// Whether the service speaks the mesh's protocol itself.
+    pub(super) fn is_native(&self) -> bool {
+        member(self.0, "Native") == Some(Json::Bool(true))
+    }
+}
+
 impl Serialize for Connect<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
@@ -182,6 +209,28 @@ fn some_pairs(pairs: &[(Text, Text)]) -> Option<Pairs<'_>> {
     (!pairs.is_empty()).then_some(Pairs(pairs))
 }
 
+/// Tags; an empty list is `[]` or null, as the endpoint has it.
+#[derive(Clone, Copy)]
+pub(super) struct Tags<'a> {
+    pub(super) list: &'a [Text],
+    null_when_empty: bool,
+}
+
+impl<'a> Tags<'a> {
+    fn of(list: &'a [Text]) -> Tags<'a> {
+        Tags { list, null_when_empty: false }
+    }
+}
+
+impl Serialize for Tags<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.null_when_empty && self.list.is_empty() {
+            true => serializer.serialize_none(),
+            false => serializer.collect_seq(self.list),
+        }
+    }
+}
+
 /// A service on a node, in health/service and catalog/node.
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
@@ -191,7 +240,7 @@ pub(super) struct NodeService<'a> {
     #[serde(rename = "ID")]
     pub(super) id: Text,
     pub(super) service: &'a str,
-    pub(super) tags: &'a [Text],
+    pub(super) tags: Tags<'a>,
     pub(super) address: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tagged_addresses: Option<Addresses<'a>>,
@@ -211,7 +260,7 @@ impl<'a> NodeService<'a> {
             kind: kind(instance),
             id: instance.consul_id(),
             service: &instance.service.name,
-            tags: &instance.tags,
+            tags: Tags::of(&instance.tags),
             address: &instance.address,
             tagged_addresses: Addresses::of(instance),
             meta: some_pairs(&instance.meta),
@@ -223,6 +272,11 @@ impl<'a> NodeService<'a> {
             create_index: instance.create_revision,
             modify_index: instance.modify_revision,
         }
+    }
+
+    /// With null for no tags.
+    pub(super) fn with_null_tags(self) -> NodeService<'a> {
+        NodeService { tags: Tags { null_when_empty: true, ..self.tags }, ..self }
     }
 }
 
@@ -240,7 +294,7 @@ pub(super) struct HealthCheck<'a> {
     #[serde(rename = "ServiceID")]
     pub(super) service_id: Text,
     pub(super) service_name: &'a str,
-    pub(super) service_tags: &'a [Text],
+    pub(super) service_tags: Tags<'a>,
     #[serde(rename = "Type")]
     pub(super) kind: &'a str,
     pub(super) definition: Raw<'a>,
@@ -259,7 +313,7 @@ impl<'a> HealthCheck<'a> {
             output: Cow::Borrowed(&check.output),
             service_id: Text::default(),
             service_name: "",
-            service_tags: &[],
+            service_tags: Tags::of(&[]),
             kind: &check.kind,
             definition: Raw(check.definition.as_deref().unwrap_or("{}")),
             create_index: check.create_revision,
@@ -271,9 +325,14 @@ impl<'a> HealthCheck<'a> {
         HealthCheck {
             service_id: instance.consul_id(),
             service_name: &instance.service.name,
-            service_tags: &instance.tags,
+            service_tags: Tags::of(&instance.tags),
             ..HealthCheck::of_node(check, node)
         }
+    }
+
+    /// With null for no tags.
+    pub(super) fn with_null_tags(self) -> HealthCheck<'a> {
+        HealthCheck { service_tags: Tags { null_when_empty: true, ..self.service_tags }, ..self }
     }
 
     /// Why a healthy instance takes no traffic, in the only way that Consul's clients understand.
@@ -296,7 +355,7 @@ impl<'a> HealthCheck<'a> {
             output,
             service_id: instance.consul_id(),
             service_name: &instance.service.name,
-            service_tags: &instance.tags,
+            service_tags: Tags::of(&instance.tags),
             kind: "",
             definition: Raw("{}"),
             create_index: instance.create_revision,
@@ -307,14 +366,24 @@ impl<'a> HealthCheck<'a> {
 
 /// The checks that decide on an instance: its node's, then its own, each in order of id.
 pub(super) fn checks<'a>(instance: &'a Instance, state: &'a State) -> Vec<HealthCheck<'a>> {
-    let record = state.node(&instance.node).filter(|_| !instance.node.is_empty()).map(|n| &n.record);
-    let node = record.map_or(AGENTLESS, |record| record.name.as_str());
-    let of_node = record.map(|r| &r.checks[..]).unwrap_or_default();
-    let mut list = Vec::with_capacity(of_node.len() + instance.checks.len());
-    list.extend(of_node.iter().map(|check| HealthCheck::of_node(check, node)));
-    list.extend(instance.checks.iter().map(|check| HealthCheck::of_service(check, instance, node)));
-    if !instance.is_serving() {
-        list.push(HealthCheck::of_lifecycle(instance, node));
-    }
+    let record = record_of(instance, state);
+    let mut list: Vec<HealthCheck<'a>> = record.into_iter().flat_map(node_checks).collect();
+    list.extend(own_checks(instance, state));
     list
+}
+
+/// The checks of a node itself.
+pub(super) fn node_checks(record: &NodeRecord) -> impl Iterator<Item = HealthCheck<'_>> {
+    record.checks.iter().map(|check| HealthCheck::of_node(check, &record.name))
+}
+
+/// The checks of an instance itself.
+pub(super) fn own_checks<'a>(instance: &'a Instance, state: &'a State) -> impl Iterator<Item = HealthCheck<'a>> {
+    let node = record_of(instance, state).map_or(AGENTLESS, |record| record.name.as_str());
+    let own = instance.checks.iter().map(move |check| HealthCheck::of_service(check, instance, node));
+    own.chain((!instance.is_serving()).then(|| HealthCheck::of_lifecycle(instance, node)))
+}
+
+fn record_of<'a>(instance: &Instance, state: &'a State) -> Option<&'a NodeRecord> {
+    state.node(&instance.node).filter(|_| !instance.node.is_empty()).map(|node| &*node.record)
 }

@@ -54,9 +54,14 @@ impl<'j> Object<'j> {
         found.map(|(_, value)| value).filter(|value| **value != Json::Null)
     }
 
+    /// Whether the field is there, even as null.
+    pub(in crate::http) fn is_given(&self, field: &str) -> bool {
+        self.members.iter().any(|(name, _)| name.eq_ignore_ascii_case(field))
+    }
+
     fn mismatch(&self, field: &str, found: &Json<'_>, go_type: &str) -> DecodeError {
         let found = match found {
-            Json::Number(digits) if go_type == "int" => format!("number {digits}"),
+            Json::Number(digits) if matches!(go_type, "int" | "float64") => format!("number {digits}"),
             other => other.kind().to_owned(),
         };
         DecodeError::Type {
@@ -99,10 +104,41 @@ impl<'j> Object<'j> {
 
     /// A list of texts; a null in it is an empty text, as in Go.
     pub(in crate::http) fn texts(&self, field: &str) -> Result<Vec<Text>, DecodeError> {
+        self.texts_of_type(field, "[]string", "string")
+    }
+
+    /// The same, where Go has named types for the list and its items.
+    pub(in crate::http) fn texts_of_type(&self, field: &str, list: &str, item: &str) -> Result<Vec<Text>, DecodeError> {
         match self.get(field) {
             None => Ok(Vec::new()),
-            Some(Json::Array(items)) => items.iter().map(|item| self.element(field, item)).collect(),
-            Some(other) => Err(self.mismatch(field, other, "[]string")),
+            Some(Json::Array(items)) => items.iter().map(|value| self.element(field, value, item)).collect(),
+            Some(other) => Err(self.mismatch(field, other, list)),
+        }
+    }
+
+    /// A number; absent: 0.
+    pub(in crate::http) fn number(&self, field: &str) -> Result<f64, DecodeError> {
+        self.get(field).map_or(Ok(0.0), |value| self.float(field, value))
+    }
+
+    /// A list of numbers; absent: empty.
+    pub(in crate::http) fn numbers(&self, field: &str) -> Result<Vec<f64>, DecodeError> {
+        match self.get(field) {
+            None => Ok(Vec::new()),
+            Some(Json::Array(items)) => items.iter().map(|item| self.float(field, item)).collect(),
+            Some(other) => Err(self.mismatch(field, other, "[]float64")),
+        }
+    }
+
+    /// A finite number; null is 0.
+    fn float(&self, field: &str, value: &Json<'_>) -> Result<f64, DecodeError> {
+        match value {
+            Json::Null => Ok(0.0),
+            Json::Number(digits) => {
+                let number = digits.parse::<f64>().ok().filter(|number| number.is_finite());
+                number.ok_or_else(|| self.mismatch(field, value, "float64"))
+            }
+            other => Err(self.mismatch(field, other, "float64")),
         }
     }
 
@@ -115,16 +151,16 @@ impl<'j> Object<'j> {
         };
         let mut pairs = BTreeMap::new();
         for (name, value) in members {
-            pairs.insert(Text::from(name.as_ref()), self.element(field, value)?);
+            pairs.insert(Text::from(name.as_ref()), self.element(field, value, "string")?);
         }
         Ok(Some(pairs.into_iter().collect()))
     }
 
-    fn element(&self, field: &str, value: &Json<'_>) -> Result<Text, DecodeError> {
+    fn element(&self, field: &str, value: &Json<'_>, go_type: &str) -> Result<Text, DecodeError> {
         match value {
             Json::String(text) => Ok(text.as_ref().into()),
             Json::Null => Ok(Text::default()),
-            other => Err(self.mismatch(field, other, "string")),
+            other => Err(self.mismatch(field, other, go_type)),
         }
     }
 
@@ -212,7 +248,7 @@ impl<'j> Object<'j> {
         };
         let list = |value: &Json<'_>| match value {
             Json::Null => Ok(Vec::new()),
-            Json::Array(items) => items.iter().map(|item| self.element(field, item)).collect(),
+            Json::Array(items) => items.iter().map(|item| self.element(field, item, "string")).collect(),
             other => Err(self.mismatch(field, other, "[]string")),
         };
         members.iter().map(|(key, value)| Ok((key.to_string(), list(value)?))).collect()

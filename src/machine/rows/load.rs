@@ -3,7 +3,8 @@
 use super::*;
 use crate::command::CodecError;
 use crate::machine::catalog::{Node, Service};
-use crate::model::{KvEntry, NodeRecord, Session, Tombstone};
+use crate::model::{Coordinate, KvEntry, NodeRecord, Session, Tombstone};
+use bytes::Bytes;
 use std::collections::HashMap;
 use thiserror::Error;
 use uuid::Uuid;
@@ -39,6 +40,8 @@ pub struct Loader {
     sessions: Vec<Session>,
     locks: Vec<Lock>,
     requests: Vec<Request>,
+    coordinates: Vec<Coordinate>,
+    lock_delays: Vec<(Bytes, u64)>,
     history: Vec<history::Stored>,
 }
 
@@ -83,6 +86,8 @@ impl Loader {
                 let (time_ms, rest) = number(rest)?;
                 self.requests.push(Request { id, digest, revision, time_ms, reply: decode_reply(rest)? });
             }
+            COORDINATES => self.coordinates.push(decode_coordinate(value)?),
+            LOCK_DELAYS => self.lock_delays.push((key.to_vec().into(), number(value)?.0)),
             HISTORY => self.history.extend(history::decode(value)?),
             _ => return Err(damaged("the table is unknown: the file may be of a newer version")),
         }
@@ -93,6 +98,7 @@ impl Loader {
     pub fn finish(mut self) -> Loaded {
         let mut state = State { meta: self.meta.clone(), ..State::default() };
         for session in std::mem::take(&mut self.sessions) {
+            state.index_session(&session);
             state.sessions.insert(Arc::new(session));
         }
         for record in std::mem::take(&mut self.nodes) {
@@ -117,6 +123,13 @@ impl Loader {
         for request in std::mem::take(&mut self.requests) {
             state.request_order.insert((request.revision, request.id));
             state.requests.insert(Arc::new(request));
+        }
+        for coordinate in std::mem::take(&mut self.coordinates) {
+            state.coordinates.insert(Arc::new(coordinate));
+        }
+        for (key, until_ms) in std::mem::take(&mut self.lock_delays) {
+            state.lock_delay_ends.insert((until_ms, key.clone()));
+            state.lock_delays.insert(key, until_ms);
         }
         self.history.sort_by_key(|e| e.revision);
         let history = history::resolve(self.history, |key| state.kv.get(key).cloned());
@@ -179,6 +192,8 @@ fn decode_meta(mut value: &[u8]) -> Result<Meta, CodecError> {
         vanished_revision: next()?,
         kv_revision: next()?,
         sessions_revision: next()?,
+        // Rows of older releases end here.
+        coordinates_revision: next().unwrap_or(0),
     })
 }
 

@@ -25,6 +25,7 @@ mod tests;
 pub use error::FilterError;
 pub use eval::Filter;
 pub use field::{Field, Fields, Items, Kind, Path, Test, Value};
+pub use pattern::Pattern;
 
 /// Longest accepted expression, in bytes.
 pub const MAX_TEXT: usize = 8192;

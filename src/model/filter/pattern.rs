@@ -19,6 +19,28 @@ pub(super) fn compile(pattern: String) -> Result<Regex, FilterError> {
         .map_err(|error| FilterError::Pattern { detail: one_line(&error), pattern })
 }
 
+/// A regular expression in Go's dialect, where something else than a filter needs one.
+#[derive(Clone, Debug)]
+pub struct Pattern(Regex);
+
+impl Pattern {
+    /// Compiles a pattern; it matches anywhere in a text.
+    ///
+    /// # Errors
+    /// What is wrong with it, for people.
+    pub fn new(pattern: &str) -> Result<Pattern, String> {
+        compile(pattern.to_owned()).map(Pattern).map_err(|error| match error {
+            FilterError::Pattern { detail, .. } => detail,
+            other => other.to_string(),
+        })
+    }
+
+    /// Whether it matches somewhere in the text.
+    pub fn is_match(&self, text: &str) -> bool {
+        self.0.is_match(text)
+    }
+}
+
 /// The crate draws its syntax errors over several lines; the last says what is wrong.
 fn one_line(error: &regex::Error) -> String {
     let text = error.to_string();

@@ -1,0 +1,4 @@
+//! See `lictor::fuzzing::http_body`.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| lictor::fuzzing::http_body(bytes));

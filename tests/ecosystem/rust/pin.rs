@@ -1,0 +1,1 @@
+//! Nothing: the manifest beside it pins a crate whose own tests are run.
