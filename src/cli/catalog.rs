@@ -1,12 +1,12 @@
 //! `catalog nodes|services|datacenters`: what is registered.
 
-use super::client::{Client, Query};
+use super::client::{Client, Request};
 use super::console::{Console, Exit};
 use super::table::{pairs, table};
 use super::tree::Flags;
 use clap::ArgMatches;
 use serde::Deserialize;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 type Texts = BTreeMap<String, String>;
 
@@ -28,7 +28,7 @@ struct Node {
 impl Node {
     fn row(&self, detailed: bool) -> Vec<String> {
         if !detailed {
-            let short = self.id.get(..8).unwrap_or(&self.id);
+            let short = self.id.split('-').next().unwrap_or_default();
             return [short, &self.address, &self.datacenter].iter().fold(vec![self.node.clone()], |mut row, cell| {
                 row.push((*cell).to_owned());
                 row
@@ -64,22 +64,17 @@ fn no_arguments(flags: &ArgMatches) -> Result<(), Exit> {
     }
 }
 
-/// `key=value` pairs as the API takes them, `key:value`.
-fn node_meta(flags: &ArgMatches) -> Result<Query<'static>, Exit> {
-    let pair = |pair: String| match pair.split_once('=') {
-        Some((key, value)) => Ok(("node-meta", format!("{key}:{value}"))),
-        None => {
-            let text = format!("invalid value {pair:?} for flag -node-meta: Missing \"=\" value in argument: {pair}");
-            Err(Exit::failed(text))
-        }
-    };
-    flags.all("node-meta").into_iter().map(pair).collect()
+/// Adds what nodes must have: `key=value` pairs, which the API takes as `key:value`.
+fn node_meta(flags: &ArgMatches, request: Request) -> Result<Request, Exit> {
+    let pairs = flags.pairs("node-meta")?;
+    Ok(pairs.into_iter().fold(request, |request, (key, value)| request.query("node-meta", format!("{key}:{value}"))))
 }
 
 pub(super) async fn datacenters(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     no_arguments(flags)?;
     let found: Vec<String> = Client::new(flags, console)?
-        .get("/v1/catalog/datacenters", Vec::new())
+        .get("/v1/catalog/datacenters")
+        .fetch()
         .await
         .map_err(|e| Exit::failed(format!("Error listing datacenters: {e}")))?;
     found.iter().try_for_each(|name| console.line(name))
@@ -87,21 +82,25 @@ pub(super) async fn datacenters(flags: &ArgMatches, console: &mut Console<'_>) -
 
 pub(super) async fn nodes(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     no_arguments(flags)?;
-    let mut query = node_meta(flags)?;
-    for name in ["near", "filter"] {
-        if let Some(text) = flags.text(name).filter(|t| !t.is_empty()) {
-            query.push((name, text.to_owned()));
+    let client = Client::new(flags, console)?;
+    let filter = match flags.text("filter").filter(|f| !f.is_empty()) {
+        Some(argument) => {
+            let data = console.data(argument).map_err(|e| {
+                let reason = e.message.trim_start_matches("Error! ").to_owned();
+                Exit::failed(format!("Could not process filter argument: {reason}"))
+            })?;
+            String::from_utf8_lossy(&data).into_owned()
         }
-    }
-    let service = flags.text("service").filter(|s| !s.is_empty());
-    let path = service.map_or("/v1/catalog/nodes".to_owned(), |s| format!("/v1/catalog/service/{s}"));
-    let nodes: Vec<Node> = Client::new(flags, console)?
-        .get(&path, query)
-        .await
-        .map_err(|e| Exit::failed(format!("Error listing nodes: {e}")))?;
-    // A node with several instances of a service is one node.
-    let mut seen = BTreeSet::new();
-    let nodes: Vec<Node> = nodes.into_iter().filter(|n| seen.insert(n.node.clone())).collect();
+        None => String::new(),
+    };
+    let (path, what) = match flags.text("service").filter(|s| !s.is_empty()) {
+        Some(service) => (format!("/v1/catalog/service/{service}"), "nodes for service"),
+        None => ("/v1/catalog/nodes".to_owned(), "nodes"),
+    };
+    let near = flags.text("near").unwrap_or_default();
+    let request = client.get(path).query_if("near", near).query_if("filter", &filter);
+    let nodes: Vec<Node> =
+        node_meta(flags, request)?.fetch().await.map_err(|e| Exit::failed(format!("Error listing {what}: {e}")))?;
     if nodes.is_empty() {
         return Err(Exit::new(0, "No nodes match the given query - try expanding your search."));
     }
@@ -115,21 +114,22 @@ pub(super) async fn nodes(flags: &ArgMatches, console: &mut Console<'_>) -> Resu
 
 pub(super) async fn services(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     no_arguments(flags)?;
-    let mut client = Client::new(flags, console)?;
-    let meta = node_meta(flags)?;
+    let client = Client::new(flags, console)?;
     let failed = |e| Exit::failed(format!("Error listing services: {e}"));
-    let mut services: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let failed_for_node = |e| Exit::failed(format!("Error listing services for node: {e}"));
+    let mut services: BTreeMap<String, Vec<String>> = BTreeMap::new();
     match flags.text("node").filter(|n| !n.is_empty()) {
         Some(node) => {
             let path = format!("/v1/catalog/node/{node}");
-            let found: Option<NodeServices> = client.get(&path, meta).await.map_err(failed)?;
+            let found: Option<NodeServices> =
+                node_meta(flags, client.get(path))?.fetch().await.map_err(failed_for_node)?;
             for service in found.into_iter().flat_map(|f| f.services.into_values()) {
                 services.entry(service.service).or_default().extend(service.tags.into_iter().flatten());
             }
         }
         None => {
             let found: BTreeMap<String, Option<Vec<String>>> =
-                client.get("/v1/catalog/services", meta).await.map_err(failed)?;
+                node_meta(flags, client.get("/v1/catalog/services"))?.fetch().await.map_err(failed)?;
             services.extend(found.into_iter().map(|(name, tags)| (name, tags.into_iter().flatten().collect())));
         }
     }
@@ -139,7 +139,10 @@ pub(super) async fn services(flags: &ArgMatches, console: &mut Console<'_>) -> R
     if !flags.on("tags") {
         return services.keys().try_for_each(|name| console.line(name));
     }
-    let rows: Vec<[String; 2]> =
-        services.into_iter().map(|(name, tags)| [name, tags.into_iter().collect::<Vec<_>>().join(",")]).collect();
+    let row = |(name, mut tags): (String, Vec<String>)| {
+        tags.sort();
+        [name, tags.join(",")]
+    };
+    let rows: Vec<[String; 2]> = services.into_iter().map(row).collect();
     console.print(&pairs(&rows))
 }

@@ -31,6 +31,17 @@ impl Console<'_> {
         self.out.write_all(bytes).map_err(|e| Exit::failed(format!("Error writing output: {e}")))
     }
 
+    /// Writes text and a line end to standard error; for what does not end the command.
+    pub(crate) fn warn(&mut self, text: &str) {
+        // There is nobody left to tell when standard error is gone.
+        let _ = writeln!(self.err, "{text}");
+    }
+
+    /// Brings what was printed to its reader, before a command waits.
+    pub(crate) fn flush(&mut self) -> Result<(), Exit> {
+        self.out.flush().map_err(|e| Exit::failed(format!("Error writing output: {e}")))
+    }
+
     /// The environment variable `LICTOR_<name>`, else `CONSUL_<name>`; an empty one is the same as none.
     pub(crate) fn variable(&self, name: &str) -> Option<String> {
         ["LICTOR", "CONSUL"].iter().find_map(|p| (self.env)(&format!("{p}_{name}")).filter(|v| !v.is_empty()))
@@ -49,17 +60,19 @@ impl Console<'_> {
             return Ok(data);
         }
         match argument.strip_prefix('@') {
-            Some(path) => std::fs::read(path).map_err(|e| {
-                let reason = match e.kind() {
-                    std::io::ErrorKind::NotFound => "no such file or directory".to_owned(),
-                    std::io::ErrorKind::PermissionDenied => "permission denied".to_owned(),
-                    _ => e.to_string(),
-                };
-                Exit::failed(format!("Error! Failed to read file: open {path}: {reason}"))
-            }),
+            Some(path) => std::fs::read(path)
+                .map_err(|e| Exit::failed(format!("Error! Failed to read file: {}", open_error(path, &e)))),
             None => Ok(argument.as_bytes().to_vec()),
         }
     }
+}
+
+/// Go's text for a file that cannot be opened.
+pub(crate) fn open_error(path: &str, error: &std::io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or(&text);
+    // The system's texts begin with a capital letter, Go's do not.
+    format!("open {path}: {}", text.to_lowercase())
 }
 
 /// Standard input may not hold more.

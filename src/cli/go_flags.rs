@@ -26,6 +26,9 @@ pub(crate) enum Parsed {
     Arguments(Vec<String>),
 }
 
+/// Why a text is not the value of a switch.
+pub(crate) const NOT_BOOLEAN: &str = "not true or false";
+
 /// Rewrites the arguments of one command.
 pub(crate) fn rewrite(command: &Command, args: &[String]) -> Result<Parsed, Fault> {
     let mut rewritten = vec![command.get_name().to_owned()];
@@ -62,6 +65,13 @@ pub(crate) fn rewrite(command: &Command, args: &[String]) -> Result<Parsed, Faul
     Ok(Parsed::Arguments(rewritten))
 }
 
+/// Whether `-h` stands anywhere before `--`. Commands whose arguments are a command of their own do not look there: that
+/// one may want the flag.
+pub(crate) fn asks_for_help(command: &Command, args: &[String]) -> bool {
+    let mut before = args.iter().take_while(|a| *a != "--");
+    !matches!(command.get_name(), "lock" | "watch") && before.any(|a| matches!(a.as_str(), "-h" | "-help" | "--help"))
+}
+
 /// Whether a flag stands for true when it has no value.
 pub(crate) fn is_switch(flag: &clap::Arg) -> bool {
     flag.get_num_args().is_some_and(|n| n.min_values() == 0)
@@ -77,8 +87,11 @@ pub(crate) fn explain(error: &clap::Error) -> String {
         && let (Some(arg), Some(value)) = (context(ContextKind::InvalidArg), context(ContextKind::InvalidValue))
     {
         let name = arg.trim_start_matches('-').split([' ', '=', '[']).next().unwrap_or(arg);
-        let cause = std::error::Error::source(error).map_or_else(|| "parse error".to_owned(), ToString::to_string);
-        return format!("invalid value {value:?} for flag -{name}: {cause}");
+        let cause = std::error::Error::source(error).map(ToString::to_string);
+        if cause.as_deref() == Some(NOT_BOOLEAN) {
+            return format!("invalid boolean value {value:?} for -{name}: parse error");
+        }
+        return format!("invalid value {value:?} for flag -{name}: parse error");
     }
     error.to_string()
 }

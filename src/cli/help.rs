@@ -9,7 +9,9 @@ pub(crate) fn commands(program: &str, path: &[&str], group: &Command) -> String 
     let (usage, title) = if path.is_empty() {
         (format!("Usage: {program} [--version] [--help] <command> [<args>]"), "Available commands are:")
     } else {
-        (format!("Usage: {program} {} <subcommand> [options] [args]", path.join(" ")), "Subcommands:")
+        // The operator's commands take no arguments.
+        let arguments = if path[0] == "operator" { "" } else { " [args]" };
+        (format!("Usage: {program} {} <subcommand> [options]{arguments}", path.join(" ")), "Subcommands:")
     };
     let width = group.get_subcommands().map(|c| c.get_name().len()).max().unwrap_or(0);
     let mut text = format!("{usage}\n\n{title}\n");

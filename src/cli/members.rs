@@ -79,11 +79,9 @@ impl Member {
     }
 
     fn detailed(&self) -> Vec<String> {
-        let tags: Vec<String> = self
-            .tags
-            .iter()
-            .map(|(k, v)| if k == "segment" { format!("{k}={}", self.segment()) } else { format!("{k}={v}") })
-            .collect();
+        let mut tags = self.tags.clone();
+        tags.insert("segment".to_owned(), self.segment().to_owned());
+        let tags: Vec<String> = tags.iter().map(|(k, v)| format!("{k}={v}")).collect();
         vec![self.name.clone(), self.address(), self.status().to_owned(), tags.join(",")]
     }
 }
@@ -92,19 +90,23 @@ fn or_unknown(text: &str) -> &str {
     if text.is_empty() { "unknown" } else { text }
 }
 
+/// A regular expression; the error is one line.
+pub(super) fn pattern_of(text: &str) -> Result<regex::Regex, String> {
+    regex::Regex::new(text).map_err(|e| {
+        let text = e.to_string();
+        let reason = text.lines().last().unwrap_or(&text).trim_start_matches("error: ").to_owned();
+        format!("error parsing regexp: {reason}")
+    })
+}
+
 pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     let pattern = flags.text("status").unwrap_or(".*");
-    let status =
-        regex::Regex::new(pattern).map_err(|e| Exit::failed(format!("Failed to compile status regexp: {e}")))?;
-    let mut query = vec![("segment", flags.text("segment").unwrap_or("_all").to_owned())];
-    if flags.on("wan") {
-        query.push(("wan", "1".to_owned()));
-    }
-    let mut client = Client::new(flags, console)?;
-    let members: Vec<Member> = client
-        .get("/v1/agent/members", query)
-        .await
-        .map_err(|e| Exit::failed(format!("Error retrieving members: {e}")))?;
+    let status = pattern_of(pattern).map_err(|e| Exit::failed(format!("Failed to compile status regexp: {e}")))?;
+    let client = Client::new(flags, console)?;
+    let request = client.get("/v1/agent/members").query("segment", flags.text("segment").unwrap_or("_all"));
+    let request = if flags.on("wan") { request.query("wan", "1") } else { request };
+    let members: Vec<Member> =
+        request.fetch().await.map_err(|e| Exit::failed(format!("Error retrieving members: {e}")))?;
     let mut members: Vec<Member> = members.into_iter().filter(|m| status.is_match(m.status())).collect();
     if members.is_empty() {
         return Err(Exit::new(2, ""));

@@ -1,5 +1,8 @@
 //! Dispatch, members, catalog, version and the client; the key-value commands have tests of their own.
 
+mod agent;
+mod servers;
+
 use super::canned::{Canned, Outcome, lictor, named};
 
 fn ok(out: &str) -> Outcome {
@@ -33,7 +36,7 @@ async fn members_detailed_and_by_status() {
     assert_eq!(
         outcome,
         ok("Node  Address           Status  Tags\n\
-            c1    127.0.0.14:28301  failed  build=1.8.7:,dc=dc1,role=node,vsn=2\n")
+            c1    127.0.0.14:28301  failed  build=1.8.7:,dc=dc1,role=node,segment=<default>,vsn=2\n")
     );
 }
 
@@ -50,13 +53,13 @@ const NODES: &str = r#"[{"ID":"bf598bfb-0000","Node":"c1","Address":"127.0.0.14"
 async fn catalog_nodes() {
     let args = ["catalog", "nodes", "-stale", "-near=_agent", "-node-meta", "k=v", "-node-meta=z=1"];
     let (outcome, sent) = Canned::ask(&[(200, NODES)], &args).await;
-    assert_eq!(sent, ["GET /v1/catalog/nodes?near=_agent&node-meta=k%3Av&node-meta=z%3A1&stale="]);
+    assert_eq!(sent, ["GET /v1/catalog/nodes?near=_agent&node-meta=k%3Av&node-meta=z%3A1"]);
     assert_eq!(outcome, ok("Node  ID        Address     DC\nc1    bf598bfb  127.0.0.14  dc1\n"));
     let (outcome, _) = Canned::ask(&[(200, NODES)], &["catalog", "nodes", "-detailed"]).await;
     assert_eq!(
         outcome,
         ok("Node  ID             Address     DC   TaggedAddresses                 Meta\n\
-            c1    bf598bfb-0000  127.0.0.14  dc1  lan=127.0.0.14, wan=127.0.0.14\n")
+            c1    bf598bfb-0000  127.0.0.14  dc1  lan=127.0.0.14, wan=127.0.0.14  \n")
     );
     let (outcome, sent) = Canned::ask(&[(200, "[]")], &["catalog", "nodes", "-service=we b"]).await;
     assert_eq!(sent, ["GET /v1/catalog/service/we%20b"]);
@@ -64,18 +67,6 @@ async fn catalog_nodes() {
     assert_eq!(
         lictor(&["catalog", "nodes", "-node-meta=k"], "", &[]).await,
         failed("invalid value \"k\" for flag -node-meta: Missing \"=\" value in argument: k\n")
-    );
-}
-
-#[tokio::test]
-async fn a_node_with_two_instances_is_listed_once() {
-    let instance = r#"{"ID":"","Node":"n","Address":"1.1.1.1","Datacenter":"dc1","TaggedAddresses":null,"NodeMeta":{"k":"v"},"ServiceID":"X"}"#;
-    let body = instance.replace('X', "1") + "," + &instance.replace('X', "2");
-    let args = ["catalog", "nodes", "-service=s", "-detailed"];
-    let (outcome, _) = Canned::ask(&[(200, &format!("[{body}]"))], &args).await;
-    assert_eq!(
-        outcome,
-        ok("Node  ID  Address  DC   TaggedAddresses  Meta\nn         1.1.1.1  dc1                   k=v\n")
     );
 }
 
@@ -119,7 +110,7 @@ async fn tokens_and_addresses() {
         (vec![], vec![("CONSUL_HTTP_TOKEN", "c")], " token=c"),
         (vec![], vec![("CONSUL_HTTP_TOKEN", "c"), ("LICTOR_HTTP_TOKEN", "l")], " token=l"),
         (vec!["-token-file", file], vec![("CONSUL_HTTP_TOKEN", "c")], " token=from-file"),
-        (vec!["-token=t", "-token-file", file], vec![("CONSUL_HTTP_TOKEN", "c")], " token=t"),
+        (vec!["-token=t", "-token-file", file], vec![("CONSUL_HTTP_TOKEN", "c")], " token=from-file"),
     ] {
         let server = Canned::new(&[(200, "[]")]).await;
         let args = [&["catalog", "datacenters"], &flags[..]].concat();
@@ -131,25 +122,34 @@ async fn tokens_and_addresses() {
 }
 
 #[tokio::test]
-async fn what_the_client_cannot_do_is_refused() {
+async fn addresses_and_tls_that_cannot_be_used() {
     for (args, env, expected) in [
-        (vec!["-ca-file=x"], vec![], "-ca-file is not built yet: this version speaks plain HTTP only\n"),
-        (
-            vec![],
-            vec![("CONSUL_HTTP_SSL", "true")],
-            "CONSUL_HTTP_SSL is not built yet: this version speaks plain HTTP only\n",
-        ),
-        (vec!["-namespace=x"], vec![], "-namespace is not built yet: this version has the default namespace only\n"),
-        (
-            vec!["-http-addr=https://x"],
-            vec![],
-            "https://x is not built yet: this version speaks plain HTTP only, use http://\n",
-        ),
         (vec!["-http-addr=ftp://x"], vec![], "Error connecting to Consul agent: Unknown protocol scheme: ftp\n"),
+        (
+            vec!["-http-addr=https://x", "-client-cert=c"],
+            vec![],
+            "Error connecting to Consul agent: both client cert and client key must be provided\n",
+        ),
+        (
+            vec!["-token-file=/no/such"],
+            vec![("CONSUL_HTTP_SSL", "false")],
+            "Error connecting to Consul agent: Error loading token file: open /no/such: no such file or directory\n",
+        ),
     ] {
         let args = [&["catalog", "datacenters"], &args[..]].concat();
         assert_eq!(lictor(&args, "", &env).await, failed(expected));
     }
+    let env = [("CONSUL_HTTP_SSL", "true"), ("CONSUL_CACERT", "/no/such.pem"), ("CONSUL_HTTP_ADDR", "127.0.0.1:1")];
+    let outcome = lictor(&["members"], "", &env).await;
+    assert!(outcome.err.starts_with("Error connecting to Consul agent: /no/such.pem: "), "{outcome:?}");
+}
+
+#[tokio::test]
+async fn namespaces_are_for_the_agent_to_judge() {
+    let answer = [(400, "Bad request: no namespaces")];
+    let (outcome, sent) = Canned::ask(&answer, &["catalog", "services", "-namespace=x"]).await;
+    assert_eq!(sent, ["GET /v1/catalog/services?ns=x"]);
+    assert_eq!(outcome, failed("Error listing services: Unexpected response code: 400 (Bad request: no namespaces)\n"));
 }
 
 #[tokio::test]
@@ -192,16 +192,26 @@ async fn help_and_unknown_commands() {
     let help = lictor(&["-h"], "", &[]).await;
     assert_eq!((help.code, help.err.as_str()), (0, ""));
     assert!(help.out.starts_with("Usage: lictor [--version] [--help] <command> [<args>]\n\nAvailable commands are:\n"));
-    assert!(help.out.contains("\n    members     Lists the members of a cluster\n"), "{}", help.out);
+    assert!(help.out.contains("\n    members        Lists the members of a cluster\n"), "{}", help.out);
     for args in [&[][..], &["bogus"]] {
         assert_eq!(lictor(args, "", &[]).await, Outcome::new(127, "", &help.out));
     }
     let kv = lictor(&["kv"], "", &[]).await;
     assert_eq!(kv.code, 1);
     assert!(kv.err.starts_with("Usage: lictor kv <subcommand> [options] [args]\n\nSubcommands:\n"), "{}", kv.err);
-    let later = lictor(&["join", "x"], "", &[]).await;
-    assert_eq!(later.code, 127);
-    assert!(later.err.starts_with("The command \"join\" is not built yet.\n\nUsage: "), "{}", later.err);
+    for (args, name) in [(&["acl", "token", "list"][..], "acl"), (&["snapshot", "agent"], "snapshot agent")] {
+        let refused = lictor(args, "", &[]).await;
+        assert_eq!((refused.code, refused.out.as_str()), (1, ""));
+        assert!(refused.err.starts_with(&format!("The command {name:?} is not available: ")), "{}", refused.err);
+    }
+    let refused = lictor(&["-autocomplete-install"], "", &[]).await;
+    assert_eq!((refused.code, refused.err.contains("-autocomplete-install is not available")), (1, true));
+    let misplaced = lictor(&["-http-addr=x", "members"], "", &[]).await;
+    assert_eq!(misplaced.code, 1);
+    assert!(misplaced.err.starts_with("Invalid flags before the subcommand: -http-addr=x. "), "{}", misplaced.err);
+    for args in [&["kv", "put", "k", "v", "-h"][..], &["members", "--help"]] {
+        assert!(lictor(args, "", &[]).await.out.starts_with("Usage: lictor "));
+    }
     let get = lictor(&["kv", "get", "-h"], "", &[]).await;
     assert_eq!(get.code, 0);
     assert!(get.out.starts_with("Usage: lictor kv get [options] [KEY_OR_PREFIX]\n\n  Reads a key, or lists keys.\n"));
@@ -221,7 +231,7 @@ async fn every_command_has_code() {
     }
     let mut found = Vec::new();
     leaves(&[], &super::tree::root(), &mut found);
-    assert_eq!(found.len(), 12);
+    assert_eq!(found.len(), 34);
     for path in found {
         // An address that no command accepts, but for those that use none.
         let args: Vec<&str> = path.iter().map(String::as_str).collect();

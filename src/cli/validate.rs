@@ -1,10 +1,17 @@
 //! `validate`: whether the agent would accept configuration files.
 
 use super::console::{Console, Exit};
-use super::tree::Flags;
+use super::tree::{self, Flags};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel};
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
+
+pub(super) fn command() -> Command {
+    tree::command("validate", "Checks configuration files and directories", "[options] FILE_OR_DIRECTORY...").args([
+        tree::switch("quiet", "Prints nothing when all is well."),
+        tree::value("config-format", "Reads files as `hcl` or `json` whatever their extension."),
+    ])
+}
 
 pub(super) fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     let paths = flags.arguments();

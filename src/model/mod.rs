@@ -1,10 +1,12 @@
 //! The domain: nodes, services, instances, checks, keys, sessions and locks as plain values, and the limits and names
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
+pub mod archive;
 pub mod coordinate;
 pub mod definition;
 pub(crate) mod duration;
 pub mod filter;
+pub(crate) mod go_json;
 pub mod health;
 pub mod instance;
 pub mod kv;

@@ -33,7 +33,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ui", &["service", "agent", "model"]),
     ("node", EVERYTHING),
     ("fuzzing", EVERYTHING),
-    ("cli", &["config", "clock"]),
+    ("cli", &["config", "model", "clock"]),
     ("main", &["cli"]),
     ("lib", EVERYTHING),
 ];

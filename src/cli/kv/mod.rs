@@ -8,28 +8,30 @@ pub(super) use read::get;
 pub(super) use transfer::{export, import};
 pub(super) use write::{delete, put};
 
+use super::client::{ClientError, Request};
 use super::console::Exit;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 /// A key as the API gives it.
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Pair {
-    key: String,
+pub(super) struct Pair {
+    pub(super) key: String,
     #[serde(default)]
-    flags: u64,
+    pub(super) flags: u64,
     /// In base 64; `None` when empty.
-    value: Option<String>,
+    pub(super) value: Option<String>,
     #[serde(default)]
-    session: String,
+    pub(super) session: String,
     #[serde(default)]
     lock_index: u64,
     #[serde(default)]
     create_index: u64,
     #[serde(default)]
-    modify_index: u64,
+    pub(super) modify_index: u64,
 }
 
 impl Pair {
@@ -37,9 +39,20 @@ impl Pair {
         self.value.as_deref().unwrap_or_default()
     }
 
-    fn decoded(&self) -> Result<Vec<u8>, Exit> {
+    pub(super) fn decoded(&self) -> Result<Vec<u8>, Exit> {
         decode(self.encoded())
             .map_err(|e| Exit::failed(format!("Error base 64 decoding value for key {}: {e}", self.key)))
+    }
+}
+
+/// Reads keys, and the index of the answer; `None` when there are none (404).
+pub(super) async fn find<T: DeserializeOwned>(request: Request) -> Result<(Option<T>, u64), ClientError> {
+    let reply = request.send().await?;
+    let index = reply.index;
+    match reply.code {
+        404 => reply.bytes().await.map(|_| (None, index)),
+        200 => Ok((Some(reply.json().await?), index)),
+        code => Err(ClientError::Code(code)),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `kv get`: one key, or those with a prefix.
 
-use super::{Pair, at_most_one, without_slash};
+use super::{Pair, at_most_one, find, without_slash};
 use crate::cli::client::Client;
 use crate::cli::console::{Console, Exit};
 use crate::cli::table::pairs;
@@ -16,17 +16,16 @@ pub(crate) async fn get(flags: &ArgMatches, console: &mut Console<'_>) -> Result
     if key.is_empty() && !keys && !recurse {
         return Err(Exit::failed("Error! Missing KEY argument"));
     }
-    let mut client = Client::new(flags, console)?;
+    let client = Client::new(flags, console)?;
     let failed = |e| Exit::failed(format!("Error querying Consul agent: {e}"));
-    let path = format!("/v1/kv/{key}");
+    let request = client.get(format!("/v1/kv/{key}")).stale();
     if keys {
-        let separator = flags.text("separator").unwrap_or_default().to_owned();
-        let query = vec![("keys", String::new()), ("separator", separator)];
-        let found: Option<Vec<String>> = client.find(&path, query).await.map_err(failed)?;
+        let request = request.query("keys", "").query("separator", flags.text("separator").unwrap_or_default());
+        let found: Option<Vec<String>> = find(request).await.map_err(failed)?.0;
         return found.into_iter().flatten().try_for_each(|key| console.line(&key));
     }
-    let query = if recurse { vec![("recurse", String::new())] } else { Vec::new() };
-    let found: Option<Vec<Pair>> = client.find(&path, query).await.map_err(failed)?;
+    let request = if recurse { request.query("recurse", "") } else { request };
+    let found: Option<Vec<Pair>> = find(request).await.map_err(failed)?.0;
     let found = found.unwrap_or_default();
     if recurse {
         return found.iter().enumerate().try_for_each(|(index, pair)| listed(pair, index, flags, console));

@@ -1,12 +1,10 @@
 //! `kv put` and `kv delete`: writes, with check-and-set and locks.
 
 use super::{at_most_one, decode, hint, without_slash};
-use crate::cli::client::{Client, Query};
+use crate::cli::client::Client;
 use crate::cli::console::{Console, Exit};
 use crate::cli::tree::Flags;
-use bytes::Bytes;
 use clap::ArgMatches;
-use http::Method;
 
 /// What kind of write a `put` is, which decides its parameter and its words.
 enum Write {
@@ -31,26 +29,22 @@ pub(crate) async fn put(flags: &ArgMatches, console: &mut Console<'_>) -> Result
         None => Vec::new(),
     };
     let data = if flags.on("base64") { decoded(&data)? } else { data };
-    let mut query: Query<'_> = Vec::new();
-    if flags.number("flags") != 0 {
-        query.push(("flags", flags.number("flags").to_string()));
-    }
     let write = kind(flags)?;
-    match write {
-        Write::Plain => {}
-        Write::CheckAndSet => query.push(("cas", flags.number("modify-index").to_string())),
-        Write::Acquire => query.push(("acquire", flags.text("session").unwrap_or_default().to_owned())),
-        Write::Release => query.push(("release", flags.text("session").unwrap_or_default().to_owned())),
-    }
+    let client = Client::new(flags, console)?;
     if key.starts_with('/') {
         let text = format!("Error! Failed writing data: Invalid key. Key must not begin with a '/': {key}");
         return Err(Exit::failed(text));
     }
-    let mut client = Client::new(flags, console)?;
-    let done = client
-        .write(Method::PUT, &format!("/v1/kv/{key}"), query, Bytes::from(data))
-        .await
-        .map_err(|e| Exit::failed(format!("Error! Failed writing data: {e}")))?;
+    let number = if flags.number("flags") == 0 { String::new() } else { flags.number("flags").to_string() };
+    let request = client.put(format!("/v1/kv/{key}")).query_if("flags", &number).body(data);
+    let session = flags.text("session").unwrap_or_default();
+    let request = match write {
+        Write::Plain => request,
+        Write::CheckAndSet => request.query("cas", flags.number("modify-index").to_string()),
+        Write::Acquire => request.query("acquire", session),
+        Write::Release => request.query("release", session),
+    };
+    let done = request.accepted().await.map_err(|e| Exit::failed(format!("Error! Failed writing data: {e}")))?;
     match (done, write) {
         (true, Write::Plain | Write::CheckAndSet) => console.line(&format!("Success! Data written to: {key}")),
         (true, Write::Acquire) => console.line(&format!("Success! Lock acquired on: {key}")),
@@ -102,19 +96,16 @@ pub(crate) async fn delete(flags: &ArgMatches, console: &mut Console<'_>) -> Res
         (false, 1..) => return refuse("Cannot specify -modify-index without -cas!"),
         _ => {}
     }
-    let query = match (recurse, cas) {
-        (true, _) => vec![("recurse", String::new())],
-        (false, true) => vec![("cas", index.to_string())],
-        (false, false) => Vec::new(),
-    };
     // Consul's words for a failed request differ from those for a refusal.
     let (what, failing) =
         if recurse { ("prefix", "Error! Did not delete prefix") } else { ("key", "Error deleting key") };
-    let mut client = Client::new(flags, console)?;
-    let done = client
-        .write(Method::DELETE, &format!("/v1/kv/{key}"), query, Bytes::new())
-        .await
-        .map_err(|e| Exit::failed(format!("{failing} {key}: {e}")))?;
+    let request = Client::new(flags, console)?.delete(format!("/v1/kv/{key}"));
+    let request = match (recurse, cas) {
+        (true, _) => request.query("recurse", ""),
+        (false, true) => request.query("cas", index.to_string()),
+        (false, false) => request,
+    };
+    let done = request.accepted().await.map_err(|e| Exit::failed(format!("{failing} {key}: {e}")))?;
     match (done, recurse) {
         (true, false) => console.line(&format!("Success! Deleted key: {key}")),
         (true, true) => console.line(&format!("Success! Deleted keys with prefix: {key}")),

@@ -2,9 +2,9 @@
 
 use super::parse::{Json, parse};
 use crate::model::Text;
+use crate::model::go_json::GoJson;
 use serde::ser::{Serialize, SerializeMap, SerializeSeq, Serializer};
-use serde_json::ser::{CompactFormatter, Formatter, PrettyFormatter};
-use std::io;
+use serde_json::ser::{CompactFormatter, PrettyFormatter};
 
 /// How a document is laid out.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,71 +21,15 @@ pub(in crate::http) fn encode<T: Serialize + ?Sized>(value: &T, layout: Layout) 
     let mut out = Vec::with_capacity(512);
     match layout {
         Layout::Compact => {
-            value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, Go(CompactFormatter)))?
+            value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, GoJson(CompactFormatter)))?
         }
         Layout::Pretty => {
-            let pretty = Go(PrettyFormatter::with_indent(b"    "));
+            let pretty = GoJson(PrettyFormatter::with_indent(b"    "));
             value.serialize(&mut serde_json::Serializer::with_formatter(&mut out, pretty))?;
             out.push(b'\n');
         }
     }
     Ok(out)
-}
-
-/// Go escapes what could end a script in a web page, too.
-struct Go<F>(F);
-
-impl<F: Formatter> Formatter for Go<F> {
-    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        let bytes = fragment.as_bytes();
-        // 0xe2 begins U+2028 and U+2029.
-        if !bytes.iter().any(|b| matches!(b, b'<' | b'>' | b'&' | 0xe2)) {
-            return writer.write_all(bytes);
-        }
-        let mut from = 0;
-        for (at, c) in fragment.char_indices() {
-            let escape = match c {
-                '<' => "\\u003c",
-                '>' => "\\u003e",
-                '&' => "\\u0026",
-                '\u{2028}' => "\\u2028",
-                '\u{2029}' => "\\u2029",
-                _ => continue,
-            };
-            writer.write_all(&bytes[from..at])?;
-            writer.write_all(escape.as_bytes())?;
-            from = at + c.len_utf8();
-        }
-        writer.write_all(&bytes[from..])
-    }
-
-    fn begin_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_array(writer)
-    }
-    fn end_array<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array(writer)
-    }
-    fn begin_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_array_value(writer, first)
-    }
-    fn end_array_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_array_value(writer)
-    }
-    fn begin_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object(writer)
-    }
-    fn end_object<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object(writer)
-    }
-    fn begin_object_key<W: ?Sized + io::Write>(&mut self, writer: &mut W, first: bool) -> io::Result<()> {
-        self.0.begin_object_key(writer, first)
-    }
-    fn begin_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.begin_object_value(writer)
-    }
-    fn end_object_value<W: ?Sized + io::Write>(&mut self, writer: &mut W) -> io::Result<()> {
-        self.0.end_object_value(writer)
-    }
 }
 
 /// A map of texts, in the order given.

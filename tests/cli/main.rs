@@ -1,5 +1,10 @@
 //! The binary itself: exit codes, streams, and the name it is started by.
 
+#[path = "../common/mod.rs"]
+mod common;
+mod golden;
+mod peer;
+
 use std::path::Path;
 use std::process::{Command, Output};
 
@@ -35,7 +40,7 @@ fn unknown_commands_and_none() {
     }
     let (code, out, err) = texts(&run(LICTOR.as_ref(), &["-h"]));
     assert_eq!((code, err.as_str()), (Some(0), ""));
-    assert!(out.contains("\n    agent      Runs an agent\n"), "{out}");
+    assert!(out.contains("\n    agent          Runs an agent\n"), "{out}");
 }
 
 #[test]
