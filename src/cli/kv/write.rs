@@ -44,7 +44,10 @@ pub(crate) async fn put(flags: &ArgMatches, console: &mut Console<'_>) -> Result
         Write::Acquire => request.query("acquire", session),
         Write::Release => request.query("release", session),
     };
-    let done = request.accepted().await.map_err(|e| Exit::failed(format!("Error! Failed writing data: {e}")))?;
+    let done = request.accepted().await.map_err(|e| match write {
+        Write::CheckAndSet => Exit::failed(format!("Error! Did not write to {key}: {e}")),
+        Write::Plain | Write::Acquire | Write::Release => Exit::failed(format!("Error! Failed writing data: {e}")),
+    })?;
     match (done, write) {
         (true, Write::Plain | Write::CheckAndSet) => console.line(&format!("Success! Data written to: {key}")),
         (true, Write::Acquire) => console.line(&format!("Success! Lock acquired on: {key}")),
