@@ -4,18 +4,24 @@
 //! Listeners are bound first, so that a taken port is an error before anything else happens, and served last, so that
 //! nobody is answered from a state that is not caught up.
 
-use crate::agent::Agent;
+mod options;
+mod reload;
+mod socket;
+
+pub use reload::Reloading;
+
+use crate::agent::{Agent, Api, Watches};
 use crate::clock::Clock;
 use crate::config::Config;
-use crate::model::Definitions;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
-use crate::{agent, dns, footprint, grpc, http};
+use crate::{dns, footprint, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use reload::Reloader;
 use std::io::Write;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -34,29 +40,38 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// A listener or store that cannot be opened, or a fault of the store while running.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let listeners = Listeners::bind(&config).await?;
     let clock = Clock::system();
     let hub = Arc::new(Hub::new());
     let raft = raft::start(raft_options(&config, &clock), hub.clone()).await.context("cannot start replication")?;
     let facts = facts(&config, &listeners, raft.status().cluster.to_string());
-    let core = Core::new(raft.clone(), hub, clock, facts);
-    let agent = Agent::start(core.clone(), agent_settings(&config), Definitions::default()).await?;
+    let core = Core::new(raft.clone(), hub, clock.clone(), facts);
+    let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
 
     core.init_autopilot().await.context("cannot store the autopilot configuration")?;
-
+    let watches = Watches::new(listeners.own_api());
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
     tasks.spawn(infallible(agent.clone().run()));
-    listeners.serve(&config, &core, &agent, metrics, &mut tasks);
+    let dns_options = listeners.serve(&config, &core, &agent, metrics, &mut tasks);
+    let node_name = config.node_name.clone();
+    watches.set(&config.watches);
+    let reloader = Reloader::new(config, reloading, clock, agent.clone(), dns_options, watches);
+    let asked = reloader.clone();
+    agent.hooks().on_reload(move || {
+        let reloader = asked.clone();
+        Box::pin(async move { reloader.reload().await })
+    });
+    tasks.spawn(infallible(reloader.run(core.clone())));
     // Tools wait for this line to learn the ports.
     writeln!(std::io::stdout(), "{ready}")
         .and_then(|()| std::io::stdout().flush())
         .context("cannot write to stdout")?;
-    info!(node = %config.node_name, revision = core.local().state.revision(), "agent is running");
+    info!(node = %node_name, revision = core.local().state.revision(), "agent is running");
 
     let fault = wait_for_end(&raft, &agent, &mut tasks).await;
     core.drain();
@@ -130,10 +145,6 @@ fn raft_options(config: &Config, clock: &Clock) -> raft::Options {
     }
 }
 
-fn agent_settings(config: &Config) -> agent::Settings {
-    agent::Settings { data_dir: config.data_dir.clone(), ..agent::Settings::default() }
-}
-
 fn facts(config: &Config, listeners: &Listeners, cluster_id: String) -> Facts {
     let plain = |domain: &String| domain.trim_end_matches('.').to_owned();
     Facts {
@@ -149,7 +160,7 @@ fn facts(config: &Config, listeners: &Listeners, cluster_id: String) -> Facts {
         serf_lan_port: config.serf_lan_port,
         serf_wan_port: config.serf_wan_port.unwrap_or(0),
         grpc_port: first_port(&listeners.grpc),
-        http_port: first_port(&listeners.http),
+        http_port: http_address(&listeners.http).map_or(0, |a| a.port()),
         dns_port: listeners.dns.addresses().first().map_or(0, |a| a.port()),
         node_meta: config.node_meta.clone(),
         dev: config.dev,
@@ -162,7 +173,7 @@ fn first_port(listeners: &[TcpListener]) -> u16 {
 
 /// Everything that clients connect to.
 struct Listeners {
-    http: Vec<TcpListener>,
+    http: Vec<http::Listener>,
     grpc: Vec<TcpListener>,
     dns: dns::Bound,
 }
@@ -172,9 +183,27 @@ impl Listeners {
         let dns = dns::Bound::bind(&config.dns_addrs);
         let dns = dns.with_context(|| format!("cannot listen for DNS on {:?} (ports.dns)", config.dns_addrs))?;
         Ok(Listeners {
-            http: bind_tcp(&config.http_addrs, "HTTP", "ports.http").await?,
+            http: bind_http(config).await?,
             grpc: bind_tcp(&config.grpc_addrs, "gRPC", "ports.grpc").await?,
             dns,
+        })
+    }
+
+    /// How this process reaches its own HTTP API.
+    fn own_api(&self) -> Option<Api> {
+        let local = |ip: IpAddr| match ip {
+            IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            ip => ip,
+        };
+        let tcp = http_address(&self.http).map(|a| Api::Tcp(SocketAddr::new(local(a.ip()), a.port())));
+        tcp.or_else(|| {
+            self.http.iter().find_map(|listener| match listener {
+                http::Listener::Unix(listener) => {
+                    Some(Api::Unix(listener.local_addr().ok()?.as_pathname()?.to_owned()))
+                }
+                http::Listener::Tcp(_) => None,
+            })
         })
     }
 
@@ -182,7 +211,8 @@ impl Listeners {
         let tcp = |l: &[TcpListener]| l.first().and_then(|l| l.local_addr().ok()).map(|a| a.to_string());
         let dns = self.dns.addresses().first().map(|a| a.to_string());
         let shown = |address: Option<String>| address.unwrap_or_else(|| "off".to_owned());
-        let (http, grpc, dns) = (shown(tcp(&self.http)), shown(tcp(&self.grpc)), shown(dns));
+        let (http, grpc, dns) =
+            (shown(http_address(&self.http).map(|a| a.to_string())), shown(tcp(&self.grpc)), shown(dns));
         format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
     }
 
@@ -193,13 +223,17 @@ impl Listeners {
         agent: &Agent,
         metrics: PrometheusHandle,
         to: &mut JoinSet<anyhow::Result<()>>,
-    ) {
+    ) -> dns::LiveOptions {
+        let dns_options = dns::LiveOptions::new(options::dns(&config.dns));
         if !self.http.is_empty() {
             let options = http::Options {
+                rules: options::rules(&config.http),
+                wait_default: config.query_times.default,
+                wait_max: config.query_times.max,
                 max_conns_per_client: config.limits.http_max_conns_per_client,
                 agent: agent.clone(),
                 metrics,
-                prometheus: false,
+                prometheus: config.prometheus,
                 pretty_default: config.dev,
             };
             to.spawn(infallible(http::serve(self.http, core.clone(), options)));
@@ -210,9 +244,31 @@ impl Listeners {
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
-            to.spawn(async move { self.dns.serve(core, dns::Options::default()).await.context("DNS server") });
+            let options = dns_options.clone();
+            to.spawn(async move { self.dns.serve(core, options).await.context("DNS server") });
         }
+        dns_options
     }
+}
+
+async fn bind_http(config: &Config) -> anyhow::Result<Vec<http::Listener>> {
+    let tcp = bind_tcp(&config.http_addrs, "HTTP", "ports.http").await?;
+    let mut listeners: Vec<http::Listener> = tcp.into_iter().map(http::Listener::Tcp).collect();
+    for socket in &config.http.sockets {
+        let bound = socket::bind(socket);
+        let bound = bound
+            .with_context(|| format!("cannot listen for HTTP on unix://{} (addresses.http)", socket.path.display()))?;
+        listeners.push(http::Listener::Unix(bound));
+    }
+    Ok(listeners)
+}
+
+/// The first address among HTTP's listeners.
+fn http_address(listeners: &[http::Listener]) -> Option<SocketAddr> {
+    listeners.iter().find_map(|listener| match listener {
+        http::Listener::Tcp(listener) => listener.local_addr().ok(),
+        http::Listener::Unix(_) => None,
+    })
 }
 
 async fn bind_tcp(addrs: &[SocketAddr], what: &str, key: &str) -> anyhow::Result<Vec<TcpListener>> {

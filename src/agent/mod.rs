@@ -29,6 +29,7 @@ mod state;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod watches;
 
 pub use aggregate::{Aggregate, aggregate};
 pub use error::Error;
@@ -38,3 +39,4 @@ pub use host::host;
 pub use local::{CheckView, ServiceView, Source};
 pub use server::{SERF_HEALTH, SERVER_SERVICE, own_node, register_self};
 pub use settings::Settings;
+pub use watches::{Api, Watches};

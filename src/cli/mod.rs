@@ -5,7 +5,7 @@
 //!
 //! Must never: hold logic of the registry, or talk to anything but the HTTP API of an agent.
 //!
-//! Missing: the commands named in `tree::REFUSED`, and `validate`.
+//! Missing: the commands named in `tree::REFUSED`.
 
 mod agent;
 mod catalog;
@@ -32,6 +32,7 @@ mod signals;
 mod snapshot;
 mod table;
 mod tree;
+mod validate;
 mod version;
 mod watch;
 
@@ -167,6 +168,7 @@ async fn run_command(
         "snapshot inspect" => snapshot::inspect(flags, console),
         "snapshot restore" => snapshot::restore(flags, console).await,
         "snapshot save" => snapshot::save(flags, console).await,
+        "validate" => validate::run(flags, console),
         "version" => version::run(program, flags, console),
         "watch" => watch::run(flags, usage, console).await,
         other => Err(Exit::failed(format!("the command {other:?} is listed but has no code"))),

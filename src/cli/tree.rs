@@ -140,6 +140,7 @@ pub(crate) fn root() -> Command {
         .subcommand(super::rtt::command())
         .subcommand(super::services::command())
         .subcommand(super::snapshot::command())
+        .subcommand(super::validate::command())
         .subcommand(
             command("version", "Prints the version", "[options]")
                 .arg(value("format", "`pretty` or `json`.").default_value("pretty")),

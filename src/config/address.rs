@@ -1,30 +1,38 @@
 //! Addresses in settings, and those of this machine.
 
 use super::error::ConfigError;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use super::template::{Interface, is_private};
+use std::net::{IpAddr, SocketAddr};
 
 /// What the configuration takes from the machine when nothing else is given.
 #[derive(Clone, Debug)]
 pub(crate) struct Host {
     pub(crate) hostname: String,
-    /// Private IPv4 addresses of the interfaces.
-    pub(crate) private: Vec<Ipv4Addr>,
+    /// In the order in which the machine lists them.
+    pub(crate) interfaces: Vec<Interface>,
 }
 
 impl Host {
     pub(crate) fn current() -> Host {
-        let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
-        let private = interfaces.iter().filter_map(|i| match i.ip() {
-            IpAddr::V4(ip) if is_private(ip) => Some(ip),
-            _ => None,
+        let default = default_interface();
+        let interfaces = if_addrs::get_if_addrs().unwrap_or_default().into_iter().map(|i| Interface {
+            address: i.ip(),
+            // Where the routes are not known, any may be the one.
+            default: default.as_ref().is_none_or(|name| *name == i.name),
+            name: i.name,
         });
-        Host { hostname: gethostname::gethostname().to_string_lossy().into_owned(), private: private.collect() }
+        let hostname = gethostname::gethostname().to_string_lossy().into_owned();
+        Host { hostname, interfaces: interfaces.collect() }
+    }
+
+    fn private(&self) -> Vec<IpAddr> {
+        self.interfaces.iter().map(|i| i.address).filter(|a| a.is_ipv4() && is_private(*a)).collect()
     }
 
     /// The address to tell others when the agent listens everywhere: the private one, if it is the only one.
     pub(crate) fn advertised(&self) -> Result<IpAddr, ConfigError> {
-        match self.private[..] {
-            [ip] => Ok(ip.into()),
+        match self.private()[..] {
+            [ip] => Ok(ip),
             [] => Err(ConfigError::invalid(
                 "No private IPv4 address found. Please configure one with 'bind' and/or 'advertise'.",
             )),
@@ -35,32 +43,20 @@ impl Host {
     }
 }
 
-/// RFC 1918, and the shared space of RFC 6598 that clouds use as private.
-fn is_private(ip: Ipv4Addr) -> bool {
-    ip.is_private() || (ip.octets()[0] == 100 && ip.octets()[1] & 0xC0 == 64)
+/// The interface of the route to everywhere, where the system says it.
+fn default_interface() -> Option<String> {
+    let routes = std::fs::read_to_string("/proc/net/route").ok()?;
+    routes.lines().skip(1).find_map(|line| {
+        let mut fields = line.split_whitespace();
+        let (name, destination) = (fields.next()?, fields.next()?);
+        (destination == "00000000").then(|| name.to_owned())
+    })
 }
 
 /// One IP address.
 pub(crate) fn ip(key: &str, text: &str) -> Result<IpAddr, ConfigError> {
-    if text.contains("{{") {
-        let why = "give the IP address itself".to_owned();
-        return Err(ConfigError::NotBuilt { name: format!("{key}: the template {text}"), why });
-    }
-    if text.starts_with("unix:") {
-        let why = "listeners are TCP only in this version".to_owned();
-        return Err(ConfigError::NotBuilt { name: format!("{key}: the socket {text}"), why });
-    }
     let bare = text.strip_prefix('[').and_then(|t| t.strip_suffix(']')).unwrap_or(text);
     bare.parse().map_err(|_| ConfigError::at(key, format_args!("invalid ip address: {text}")))
-}
-
-/// IP addresses parted by spaces, at least one.
-pub(crate) fn ips(key: &str, text: &str) -> Result<Vec<IpAddr>, ConfigError> {
-    let found: Vec<IpAddr> = text.split_whitespace().map(|t| ip(key, t)).collect::<Result<_, _>>()?;
-    if found.is_empty() {
-        return Err(ConfigError::at(key, "must name at least one IP address"));
-    }
-    Ok(found)
 }
 
 /// A port: `None` for a negative one, which turns a listener off.

@@ -4,12 +4,16 @@ use super::address::{self, Host};
 use super::data_dir;
 use super::error::ConfigError;
 use super::flags::AgentFlags;
-use super::layers;
+use super::layers::{self, Merged};
+use super::sections::{CheckSettings, DnsSettings, HttpSettings, Limits, LogSettings, QueryTimes};
 use super::settings::{Settings, domain};
+use super::watch::WatchPlan;
 use crate::clock::Clock;
+use crate::model::Definitions;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
+use std::time::Duration;
 use uuid::Uuid;
 
 /// Everything the agent was told, checked and with defaults filled in.
@@ -49,21 +53,26 @@ pub struct Config {
     pub serf_wan_port: Option<u16>,
     /// Limits on clients.
     pub limits: Limits,
-    /// Least important level that is logged.
-    pub log_level: LogLevel,
-    /// Whether logs are JSON.
-    pub log_json: bool,
+    /// How long blocking queries wait.
+    pub query_times: QueryTimes,
+    /// What the HTTP edge refuses and adds.
+    pub http: HttpSettings,
+    /// How DNS answers.
+    pub dns: DnsSettings,
+    /// What checks of this node may do.
+    pub checks: CheckSettings,
+    /// Services and checks of configuration files.
+    pub definitions: Definitions,
+    /// What is run when something changes.
+    pub watches: Vec<WatchPlan>,
+    /// Metrics are served in Prometheus' form by the agent's endpoint too: a retention time was given.
+    pub prometheus: bool,
+    /// Where the log goes.
+    pub log: LogSettings,
     /// File that holds the process id while the agent runs.
     pub pid_file: Option<PathBuf>,
     /// What to log once logging works: settings that have no effect.
     pub notices: Vec<Notice>,
-}
-
-/// Limits on clients. 0 means no limit.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Connections of one client address to HTTP; 200 by default.
-    pub http_max_conns_per_client: usize,
 }
 
 /// How important a line of the log is, the most important last.
@@ -99,19 +108,56 @@ impl Config {
         Config::load_on(&Host::current(), flags, clock)
     }
 
+    /// Whether the agent would accept files, whatever its command line adds about its role; touches no directory.
+    ///
+    /// # Errors
+    /// As for [`Config::load`].
+    pub fn validate(flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
+        let (config, settings, _) = Config::read(&Host::current(), flags, clock)?;
+        match settings.role(flags.dev) {
+            // The flags that decide are not among the files.
+            Ok(()) | Err(ConfigError::NotBuilt { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        match settings.text("data_dir") {
+            None if !flags.dev => Err(ConfigError::invalid("data_dir cannot be empty")),
+            _ => Ok(config),
+        }
+    }
+
     pub(crate) fn load_on(host: &Host, flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
-        let (tree, mut notices) = layers::load(flags)?;
-        let settings = Settings { tree };
+        let (mut config, settings, node_id) = Config::read(host, flags, clock)?;
         let dev = flags.dev;
         settings.role(dev)?;
+        match settings.text("data_dir").map(PathBuf::from) {
+            None if dev => {}
+            None => return Err(ConfigError::invalid("data_dir cannot be empty")),
+            Some(dir) if dev => {
+                let text = format!("-dev keeps all state in memory: data_dir {} is not used", dir.display());
+                config.notices.push(Notice { level: LogLevel::Warn, text });
+            }
+            Some(dir) => {
+                data_dir::prepare(&dir)?;
+                config.node_id = data_dir::node_id(&dir, node_id, clock)?;
+                config.data_dir = Some(dir);
+            }
+        }
+        Ok(config)
+    }
+
+    /// All that needs no directory: the configuration, what it was read from, and the id that was asked for.
+    fn read(host: &Host, flags: &AgentFlags, clock: &Clock) -> Result<(Config, Settings, Option<Uuid>), ConfigError> {
+        let Merged { tree, definitions, watches, notices } = layers::load(flags)?;
+        let settings = Settings { tree, interfaces: host.interfaces.clone() };
+        let dev = flags.dev;
         let node_id = settings.text("node_id").map(data_dir::parse).transpose();
         let node_id = node_id.map_err(|e| ConfigError::invalid(format!("failed to setup node ID: {e}")))?;
         let (bind_addr, advertise_addr) = settings.cluster_addresses(host, dev)?;
-        let (datacenter, limits) = (settings.datacenter()?, settings.limits()?);
-        let mut config = Config {
+        let datacenter = settings.datacenter()?;
+        let config = Config {
             dev,
             node_name: settings.node_name(host)?,
-            node_id: Uuid::nil(),
+            node_id: node_id.unwrap_or_else(|| clock.uuid()),
             node_meta: settings.node_meta()?,
             datacenter,
             domain: domain("domain", settings.text("domain").unwrap_or("consul"))?,
@@ -125,29 +171,20 @@ impl Config {
             server_addr: SocketAddr::new(bind_addr, settings.needed_port("ports.server", 8300)?),
             serf_lan_port: settings.needed_port("ports.serf_lan", 8301)?,
             serf_wan_port: settings.port("ports.serf_wan", 8302)?,
-            limits,
-            log_level: settings.text("log_level").map_or(Ok(LogLevel::Info), LogLevel::parse)?,
-            log_json: settings.switch("log_json"),
+            limits: settings.limits()?,
+            query_times: settings.query_times()?,
+            http: settings.http()?,
+            dns: settings.dns()?,
+            checks: settings.checks()?,
+            definitions,
+            watches,
+            prometheus: !settings.duration("telemetry.prometheus_retention_time", Duration::ZERO)?.is_zero(),
+            log: settings.log()?,
             pid_file: settings.text("pid_file").map(PathBuf::from),
-            notices: Vec::new(),
+            notices,
         };
         config.no_clash()?;
-        match settings.text("data_dir").map(PathBuf::from) {
-            None if dev => config.node_id = node_id.unwrap_or_else(|| clock.uuid()),
-            None => return Err(ConfigError::invalid("data_dir cannot be empty")),
-            Some(dir) if dev => {
-                let text = format!("-dev keeps all state in memory: data_dir {} is not used", dir.display());
-                notices.push(Notice { level: LogLevel::Warn, text });
-                config.node_id = node_id.unwrap_or_else(|| clock.uuid());
-            }
-            Some(dir) => {
-                data_dir::prepare(&dir)?;
-                config.node_id = data_dir::node_id(&dir, node_id, clock)?;
-                config.data_dir = Some(dir);
-            }
-        }
-        config.notices = notices;
-        Ok(config)
+        Ok((config, settings, node_id))
     }
 
     fn no_clash(&self) -> Result<(), ConfigError> {

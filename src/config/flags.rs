@@ -4,6 +4,7 @@
 use super::error::ConfigError;
 use super::keys::{KEYS, Key};
 use super::kind::{Kind, Standing};
+use super::source::Format;
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
@@ -34,10 +35,20 @@ const OWN: &[Flag] = &[
     Flag {
         name: "config-file",
         arity: Arity::Many,
-        help: Some("Configuration file in JSON, or a directory of them. May be repeated; -config-dir is the same."),
+        help: Some(
+            "Configuration file in HCL or JSON, or a directory of them. May be repeated; -config-dir is the same.",
+        ),
     },
-    Flag { name: "config-format", arity: Arity::One, help: Some("Reads files as `json` whatever their extension.") },
-    Flag { name: "hcl", arity: Arity::Many, help: None },
+    Flag {
+        name: "config-format",
+        arity: Arity::One,
+        help: Some("Reads files as `hcl` or `json` whatever their extension."),
+    },
+    Flag {
+        name: "hcl",
+        arity: Arity::Many,
+        help: Some("Configuration in HCL that wins over files and flags. May be repeated."),
+    },
 ];
 
 /// What the command line asked for.
@@ -47,8 +58,10 @@ pub struct AgentFlags {
     pub dev: bool,
     /// Files and directories, in order.
     pub config_paths: Vec<PathBuf>,
-    /// Whether files are JSON whatever their extension.
-    pub json: bool,
+    /// What files are, whatever their extension.
+    pub format: Option<Format>,
+    /// Texts in HCL, in order.
+    pub inline: Vec<String>,
     /// The other flags, as the tree that a configuration file would hold.
     pub(crate) settings: Map<String, Value>,
 }
@@ -61,7 +74,7 @@ impl AgentFlags {
             let arity = match key.kind {
                 Kind::Bool => Arity::Switch,
                 Kind::Texts | Kind::TextMap => Arity::Many,
-                Kind::Int | Kind::Number | Kind::Text | Kind::Any => Arity::One,
+                Kind::Int | Kind::Unsigned | Kind::Number | Kind::Text | Kind::Blocks | Kind::Any => Arity::One,
             };
             Some(Flag { name, arity, help: matches!(key.standing, Standing::Built).then_some(help) })
         }))
@@ -70,17 +83,14 @@ impl AgentFlags {
     /// Takes the values of one flag, in the order in which they were given.
     ///
     /// # Errors
-    /// A value that does not fit the flag, a flag that does not exist, HCL.
+    /// A value that does not fit the flag, a flag that does not exist.
     pub fn set(&mut self, name: &str, values: &[String]) -> Result<(), ConfigError> {
         let Some(last) = values.last() else { return Ok(()) };
         match name {
             "dev" => self.dev = boolean(name, last)?,
             "config-file" => self.config_paths.extend(values.iter().map(PathBuf::from)),
-            "config-format" if last == "json" => self.json = true,
-            "config-format" | "hcl" => {
-                let why = "write the same settings as JSON".to_owned();
-                return Err(ConfigError::NotBuilt { name: format!("-{name} with HCL"), why });
-            }
+            "config-format" => self.format = Some(Format::parse(last)?),
+            "hcl" => self.inline.extend_from_slice(values),
             _ => {
                 let Some(key) = KEYS.iter().find(|k| k.flag.is_some_and(|(flag, _)| flag == name)) else {
                     return Err(ConfigError::invalid(format!("flag provided but not defined: -{name}")));
@@ -110,11 +120,11 @@ fn insert(settings: &mut Map<String, Value>, path: &str, value: Value) {
 fn value(key: &Key, flag: &str, values: &[String], last: &str) -> Result<Value, ConfigError> {
     Ok(match key.kind {
         Kind::Bool => Value::Bool(boolean(flag, last)?),
-        Kind::Int | Kind::Number => match last.parse::<i64>() {
+        Kind::Int | Kind::Unsigned | Kind::Number => match last.parse::<i64>() {
             Ok(number) => number.into(),
             Err(_) => return Err(invalid(flag, last, "not a whole number")),
         },
-        Kind::Text | Kind::Any => Value::String(last.to_owned()),
+        Kind::Text | Kind::Blocks | Kind::Any => Value::String(last.to_owned()),
         Kind::Texts => values.iter().cloned().map(Value::String).collect(),
         Kind::TextMap => {
             let mut map = Map::new();

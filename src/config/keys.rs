@@ -1,7 +1,7 @@
 //! Every setting of the agent, with its flag: the one list that files, the command line and the help are read from.
 
-use super::kind::{Kind, Standing, default_name, empty, half_mebibyte, is_true, zero};
-use Kind::{Any, Bool, Int, Number, Text, TextMap, Texts};
+use super::kind::{Kind, Standing, default_name, empty, half_mebibyte, is_true, ten_seconds};
+use Kind::{Any, Blocks, Bool, Int, Number, Text, TextMap, Texts, Unsigned};
 use serde_json::Value;
 
 /// A setting.
@@ -42,6 +42,11 @@ const fn not_built(path: &'static str, kind: Kind, why: &'static str) -> Key {
     unless(empty, path, kind, why)
 }
 
+/// Accepted with a warning: clients set it where they do not need it.
+const fn without(path: &'static str, kind: Kind, why: &'static str) -> Key {
+    Key { path, kind, standing: Standing::Without { asks_nothing: empty, why }, flag: None }
+}
+
 /// The setting of a file's key.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
     KEYS.iter().find(|k| k.path == path)
@@ -57,24 +62,16 @@ const NO_GOSSIP: &str = "a single server gossips with nobody";
 const NO_ACL: &str = "it is only read when acl.enabled is true, which is refused";
 const ACL: &str = "this version does not enforce access control lists";
 const NO_TLS: &str = "this version speaks plain text only";
+const NO_TLS_PORT: &str = "this version speaks plain text only, so nothing listens on this port";
 const TLS_OFF: &str = "no listener uses TLS";
 const CONNECT: &str = "this version has no Connect service mesh";
 const ONE_DC: &str = "this version knows one datacenter";
 const UI: &str = "this version has no web UI";
-const LOG_FILE: &str = "logs go to standard output: let the service supervisor keep them";
-const NO_LOG_FILE: &str = "it belongs to log_file, which is refused";
-const DEFINITIONS: &str =
-    "register services and checks through /v1/agent/service/register and /v1/agent/check/register";
 const ENTERPRISE: &str = "it is a feature of Consul Enterprise";
 const RAFT: &str = "the log is kept and compacted in another way";
-const CHECKS: &str = "the limits of checks are fixed in this version";
-const DNS: &str = "the DNS server has fixed settings in this version";
-const QUERY_TIME: &str = "blocking queries wait 5 minutes by default and 10 at most in this version";
-const NO_SCRIPTS: &str = "this version runs no scripts";
 const SIZES: &str = "values and transactions may have 524288 bytes in this version";
-const TELEMETRY: &str = "metrics are only served over HTTP in this version";
+const TELEMETRY: &str = "metrics are served over HTTP, all of them";
 const AUTOPILOT: &str = "a single server has no other servers to look after";
-const HTTP_RULES: &str = "the HTTP server has no rules for headers or paths in this version";
 
 pub(crate) const KEYS: &[Key] = &[
     // Identity.
@@ -112,9 +109,81 @@ pub(crate) const KEYS: &[Key] = &[
     built("log_level", Text)
         .flag("log-level", "Least important level that is logged: trace, debug, info, warn or err."),
     built("log_json", Bool).flag("log-json", "Logs in JSON."),
+    built("log_file", Text)
+        .flag("log-file", "File to log to as well; a directory with a slash at its end takes lictor-TIMESTAMP.log."),
+    built("log_rotate_bytes", Int).flag("log-rotate-bytes", "Bytes of a log file, after which a new one is begun."),
+    built("log_rotate_duration", Text)
+        .flag("log-rotate-duration", "Time after which a new log file is begun, 24h by default."),
+    built("log_rotate_max_files", Int).flag("log-rotate-max-files", "Old log files to keep: 0 for all, -1 for none."),
+    built("enable_syslog", Bool).flag("syslog", "Logs to syslog as well."),
+    built("syslog_facility", Text),
     built("pid_file", Text).flag("pid-file", "File that holds the process id while the agent runs."),
     // Limits and checks.
     built("limits.http_max_conns_per_client", Int),
+    // Services, checks and watches of files.
+    built("service", Blocks),
+    built("services", Blocks),
+    built("check", Blocks),
+    built("checks", Blocks),
+    built("watches", Blocks),
+    built("enable_script_checks", Bool)
+        .flag("enable-script-checks", "Lets checks run commands, also those that clients register over HTTP."),
+    built("enable_local_script_checks", Bool)
+        .flag("enable-local-script-checks", "Lets checks of configuration files run commands."),
+    built("check_output_max_size", Int)
+        .flag("check_output_max_size", "Bytes of a check's output that are kept, 4096 by default."),
+    built("check_update_interval", Text),
+    built("discard_check_output", Bool),
+    // DNS.
+    built("recursors", Texts)
+        .flag("recursor", "DNS server for names that are not ours, as `address[:port]`. May be repeated."),
+    built("dns_config.node_ttl", Text),
+    built("dns_config.service_ttl", TextMap),
+    built("dns_config.enable_truncate", Bool),
+    built("dns_config.only_passing", Bool),
+    built("dns_config.recursor_timeout", Text),
+    built("dns_config.disable_compression", Bool),
+    built("dns_config.udp_answer_limit", Int),
+    built("dns_config.a_record_limit", Int),
+    built("dns_config.enable_additional_node_meta_txt", Bool),
+    built("dns_config.soa.refresh", Unsigned),
+    built("dns_config.soa.retry", Unsigned),
+    built("dns_config.soa.expire", Unsigned),
+    built("dns_config.soa.min_ttl", Unsigned),
+    no_effect("dns_config.allow_stale", Bool, "answers come from this server's own state"),
+    no_effect("dns_config.max_stale", Text, "answers come from this server's own state"),
+    no_effect("dns_config.use_cache", Bool, "answers are always kept for as long as they are true"),
+    no_effect("dns_config.cache_max_age", Text, "answers are always kept for as long as they are true"),
+    // HTTP.
+    built("http_config.block_endpoints", Texts),
+    built("http_config.response_headers", TextMap),
+    built("http_config.allow_write_http_from", Texts)
+        .flag("allow-write-http-from", "Network whose clients may write over HTTP, as 10.0.0.0/8. May be repeated."),
+    not_built("disable_http_unprintable_char_filter", Bool, "paths must be printable in this version"),
+    built("unix_sockets.user", Text),
+    built("unix_sockets.group", Text),
+    built("unix_sockets.mode", Text),
+    built("default_query_time", Text)
+        .flag("default-query-time", "How long a blocking query waits that names no time, 5m by default."),
+    built("max_query_time", Text).flag("max-query-time", "How long a blocking query waits at most, 10m by default."),
+    unless(ten_seconds, "session_ttl_min", Text, "the shortest session has 10 seconds in this version"),
+    unless(half_mebibyte, "limits.kv_max_value_size", Unsigned, SIZES),
+    unless(half_mebibyte, "limits.txn_max_req_len", Unsigned, SIZES),
+    // Metrics.
+    built("telemetry.prometheus_retention_time", Text),
+    no_effect("telemetry.disable_hostname", Bool, "metric names never hold the hostname"),
+    without("telemetry.metrics_prefix", Text, "the names of metrics are fixed in this version"),
+    without("telemetry.prefix_filter", Texts, TELEMETRY),
+    no_effect("telemetry.filter_default", Bool, TELEMETRY),
+    without("telemetry.statsd_address", Text, TELEMETRY),
+    without("telemetry.statsite_address", Text, TELEMETRY),
+    without("telemetry.dogstatsd_addr", Text, TELEMETRY),
+    without("telemetry.dogstatsd_tags", Texts, TELEMETRY),
+    // Accepted, with a warning.
+    without("ports.https", Int, NO_TLS_PORT).also("https-port"),
+    without("ports.grpc_tls", Int, NO_TLS_PORT),
+    without("connect.enabled", Bool, CONNECT),
+    without("peering.enabled", Bool, "this version has no cluster peering"),
     // Accepted, with nothing to do.
     no_effect("disable_update_check", Bool, "there is no update check"),
     no_effect("disable_anonymous_signature", Bool, "there is no update check"),
@@ -152,8 +221,6 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("serf_wan_allowed_cidrs", Texts, NO_GOSSIP).also("serf-wan-allowed-cidrs"),
     no_effect("encrypt_verify_incoming", Bool, NO_GOSSIP),
     no_effect("encrypt_verify_outgoing", Bool, NO_GOSSIP),
-    no_effect("enable_script_checks", Bool, NO_SCRIPTS).also("enable-script-checks"),
-    no_effect("enable_local_script_checks", Bool, NO_SCRIPTS).also("enable-local-script-checks"),
     no_effect("limits.rpc_max_conns_per_client", Int, "connections to gRPC are not counted in this version"),
     no_effect("limits.rpc_rate", Number, ALONE),
     no_effect("limits.rpc_max_burst", Int, ALONE),
@@ -173,11 +240,6 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("retry_max", Int, ALONE).also("retry-max"),
     no_effect("retry_max_wan", Int, ALONE).also("retry-max-wan"),
     no_effect("ui_content_path", Text, UI).also("ui-content-path"),
-    no_effect("log_rotate_bytes", Int, NO_LOG_FILE).also("log-rotate-bytes"),
-    no_effect("log_rotate_duration", Text, NO_LOG_FILE).also("log-rotate-duration"),
-    no_effect("log_rotate_max_files", Int, NO_LOG_FILE).also("log-rotate-max-files"),
-    no_effect("syslog_facility", Text, "it belongs to enable_syslog, which is refused"),
-    no_effect("telemetry.disable_hostname", Bool, "metric names never hold the hostname"),
     no_effect("acl.default_policy", Text, NO_ACL),
     no_effect("acl.down_policy", Text, NO_ACL),
     no_effect("acl.token_ttl", Text, NO_ACL),
@@ -201,8 +263,6 @@ pub(crate) const KEYS: &[Key] = &[
     not_built("advertise_addr_wan_ipv4", Text, ONE_DC),
     not_built("advertise_addr_wan_ipv6", Text, ONE_DC),
     not_built("encrypt", Text, NO_GOSSIP).also("encrypt"),
-    not_built("ports.https", Int, NO_TLS).also("https-port"),
-    not_built("ports.grpc_tls", Int, NO_TLS),
     not_built("ca_file", Text, NO_TLS),
     not_built("ca_path", Text, NO_TLS),
     not_built("cert_file", Text, NO_TLS),
@@ -228,50 +288,17 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("acl_ttl", Text, NO_ACL),
     no_effect("acl_enable_key_list_policy", Bool, NO_ACL),
     no_effect("enable_acl_replication", Bool, NO_ACL),
-    not_built("connect.enabled", Bool, CONNECT),
     no_effect("connect.ca_provider", Text, CONNECT),
     no_effect("connect.ca_config", Any, CONNECT),
     not_built("connect.enable_mesh_gateway_wan_federation", Bool, CONNECT),
     not_built("config_entries.bootstrap", Any, CONNECT),
     no_effect("enable_central_service_config", Bool, CONNECT),
-    not_built("peering.enabled", Bool, "this version has no cluster peering"),
     unless(default_name, "partition", Text, ENTERPRISE),
     not_built("segment", Text, ENTERPRISE).also("segment"),
     not_built("segments", Any, ENTERPRISE),
     not_built("non_voting_server", Bool, ALONE).also("non-voting-server"),
     not_built("audit", Any, ENTERPRISE),
-    not_built("service", Any, DEFINITIONS),
-    not_built("services", Any, DEFINITIONS),
-    not_built("check", Any, DEFINITIONS),
-    not_built("checks", Any, DEFINITIONS),
-    not_built("watches", Any, "this version runs no watch handlers"),
-    not_built("recursors", Texts, "the DNS server answers for its own domain only").also("recursor"),
-    not_built("dns_config", Any, DNS),
-    not_built("soa", Any, DNS),
-    unless(zero, "default_query_time", Text, QUERY_TIME).also("default-query-time"),
-    unless(zero, "max_query_time", Text, QUERY_TIME).also("max-query-time"),
-    unless(zero, "session_ttl_min", Text, "the shortest session has 10 seconds in this version"),
-    unless(half_mebibyte, "limits.kv_max_value_size", Int, SIZES),
-    unless(half_mebibyte, "limits.txn_max_req_len", Int, SIZES),
-    unless(zero, "check_output_max_size", Int, CHECKS).also("check_output_max_size"),
-    unless(zero, "check_update_interval", Text, CHECKS),
-    not_built("discard_check_output", Bool, CHECKS),
-    not_built("disable_http_unprintable_char_filter", Bool, HTTP_RULES),
-    not_built("http_config.block_endpoints", Texts, HTTP_RULES),
-    not_built("http_config.response_headers", TextMap, HTTP_RULES),
-    not_built("http_config.allow_write_http_from", Texts, HTTP_RULES).also("allow-write-http-from"),
-    not_built("unix_sockets", Any, "listeners are TCP only in this version"),
     not_built("ui", Bool, UI).also("ui"),
-    not_built("ui_dir", Text, UI).also("ui-dir"),
     not_built("ui_config.enabled", Bool, UI),
-    not_built("log_file", Text, LOG_FILE).also("log-file"),
-    not_built("enable_syslog", Bool, LOG_FILE).also("syslog"),
-    unless(zero, "telemetry.prometheus_retention_time", Text, TELEMETRY),
-    not_built("telemetry.statsd_address", Text, TELEMETRY),
-    not_built("telemetry.statsite_address", Text, TELEMETRY),
-    not_built("telemetry.dogstatsd_addr", Text, TELEMETRY),
-    not_built("telemetry.dogstatsd_tags", Texts, TELEMETRY),
-    not_built("telemetry.metrics_prefix", Text, TELEMETRY),
-    not_built("telemetry.prefix_filter", Texts, TELEMETRY),
-    unless(is_true, "telemetry.filter_default", Bool, TELEMETRY),
+    not_built("ui_dir", Text, UI).also("ui-dir"),
 ];

@@ -13,6 +13,10 @@ pub(crate) enum Kind {
     Texts,
     /// A map of texts.
     TextMap,
+    /// A list of maps, or one map; who reads it checks the inside.
+    Blocks,
+    /// A whole number that is not negative.
+    Unsigned,
     /// A block or list whose inside is not looked at, because the whole is refused or has no effect.
     Any,
 }
@@ -24,6 +28,8 @@ pub(crate) enum Standing {
     Built,
     /// It is accepted and changes nothing, for this reason.
     NoEffect(&'static str),
+    /// It is accepted without effect, and the log warns of it for this reason, unless its value asks for nothing.
+    Without { asks_nothing: fn(&Value) -> bool, why: &'static str },
     /// It is refused for this reason, unless its value asks for nothing.
     NotBuilt { asks_nothing: fn(&Value) -> bool, why: &'static str },
 }
@@ -40,6 +46,15 @@ impl Kind {
             | (Kind::Number, Value::Number(_))
             | (Kind::Text, Value::String(_)) => Ok(()),
             (Kind::Int, Value::Number(n)) if n.is_i64() => Ok(()),
+            (Kind::Unsigned, Value::Number(n)) if n.as_u64().is_some_and(|n| n <= u64::from(u32::MAX)) => Ok(()),
+            (Kind::Unsigned, Value::Number(n)) => Err(format!("cannot parse '{path}', {n} overflows uint")),
+            (Kind::Blocks, Value::Object(_)) => Ok(()),
+            (Kind::Blocks, Value::Array(items)) if items.iter().all(Value::is_object) => Ok(()),
+            (Kind::Blocks, Value::Array(_)) => Err(format!("'{path}': its items must be maps")),
+            (Kind::Blocks, got) => {
+                Err(format!("'{path}': source data must be an array or slice, got {}", go_type(got)))
+            }
+            (Kind::Unsigned, got) => mismatch("uint", path, got),
             (Kind::Bool, got) => mismatch("bool", path, got),
             (Kind::Int, got) => mismatch("int", path, got),
             (Kind::Number, got) => mismatch("float64", path, got),
@@ -87,21 +102,17 @@ pub(crate) fn is_true(value: &Value) -> bool {
     value == &Value::Bool(true)
 }
 
-/// Zero or nothing: for durations and counts.
-pub(crate) fn zero(value: &Value) -> bool {
-    match value {
-        Value::String(s) => s.is_empty() || s.trim_end_matches(char::is_alphabetic) == "0",
-        Value::Number(n) => n.as_f64() == Some(0.0),
-        other => empty(other),
-    }
-}
-
 /// Nothing, or the one namespace or partition that there is.
 pub(crate) fn default_name(value: &Value) -> bool {
     matches!(value.as_str(), Some("" | "default"))
 }
 
-/// Consul's default for the sizes that are fixed here.
+/// Consul's default for the sizes that are fixed here, or none.
 pub(crate) fn half_mebibyte(value: &Value) -> bool {
-    value.as_u64() == Some(512 * 1024)
+    matches!(value.as_u64(), Some(0 | 524_288))
+}
+
+/// Consul's default for the shortest session, or none.
+pub(crate) fn ten_seconds(value: &Value) -> bool {
+    matches!(value.as_str(), Some("" | "0" | "0s" | "10s"))
 }

@@ -1,121 +1,100 @@
-//! Reads configuration files and lays them over each other: scalars of later layers win, lists append, maps merge.
-//! Every layer is checked against the list of settings before it is laid on, so that an error names its file.
+//! Lays configuration files over each other: scalars of later layers win, lists append, maps merge. Every layer is
+//! brought into one shape and checked against the list of settings before it is laid on, so that an error names its
+//! file, and in HCL the place in it.
 
 use super::checked::{LogLevel, Notice};
+use super::definitions;
 use super::error::ConfigError;
 use super::flags::AgentFlags;
 use super::keys;
 use super::kind::{Standing, go_type};
+use super::source::{self, Layer, Origin};
+use super::watch::{self, WatchPlan};
+use crate::model::Definitions;
 use serde_json::{Map, Value};
-use std::fmt;
-use std::path::{Path, PathBuf};
 
-/// A configuration file may not be larger than this.
-const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
-
-/// Where a layer comes from.
-#[derive(Debug)]
-pub(crate) enum Origin {
-    File(PathBuf),
-    Flags,
+/// What all layers say together.
+#[derive(Debug, Default)]
+pub(crate) struct Merged {
+    /// Known keys with right types.
+    pub(crate) tree: Value,
+    pub(crate) definitions: Definitions,
+    pub(crate) watches: Vec<WatchPlan>,
+    pub(crate) notices: Vec<Notice>,
 }
 
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::File(path) => path.display().fmt(f),
-            Origin::Flags => f.write_str("the command line"),
+/// Lists whose items are maps: one map alone stays a list there, and counts as one elsewhere.
+const LISTS_OF_MAPS: &[&str] = &["services", "checks", "watches", "segments", "upstreams", "paths", "bootstrap"];
+
+/// All files in the order of the command line, with the flags.
+pub(crate) fn load(flags: &AgentFlags) -> Result<Merged, ConfigError> {
+    let mut merged = Merged { tree: Value::Object(Map::new()), ..Merged::default() };
+    for mut layer in source::layers(flags, &mut merged.notices)? {
+        shape(&mut layer.document.tree, "");
+        check(&layer, &mut merged.notices)?;
+        if let Value::Object(tree) = &mut layer.document.tree {
+            // A single service is the same as a list of one; after merging, the last file's would be left.
+            for (one, many) in [("service", "services"), ("check", "checks")] {
+                let blocks = tree.remove(many).into_iter().chain(tree.remove(one));
+                let blocks: Vec<Value> = blocks.flat_map(listed).collect();
+                definitions::read(&layer.origin, one, &blocks, &mut merged.definitions)?;
+            }
+            for block in tree.remove("watches").into_iter().flat_map(listed) {
+                let invalid = |e| ConfigError::invalid(format!("{}: {e}", layer.origin));
+                merged.watches.push(watch::parse(&block).map_err(invalid)?);
+            }
         }
+        merge(&mut merged.tree, layer.document.tree);
+    }
+    Ok(merged)
+}
+
+fn listed(value: Value) -> Vec<Value> {
+    match value {
+        Value::Array(items) => items,
+        Value::Null => Vec::new(),
+        other => vec![other],
     }
 }
 
-/// All files in the order of the command line, then the flags, as one tree of known keys and right types.
-pub(crate) fn load(flags: &AgentFlags) -> Result<(Value, Vec<Notice>), ConfigError> {
-    let mut merged = Value::Object(Map::new());
-    let mut notices = Vec::new();
-    for named in &flags.config_paths {
-        for path in files(named, flags.json, &mut notices)? {
-            let value = read(&path, flags.json)?;
-            check(&Origin::File(path), &value, &mut notices)?;
-            merge(&mut merged, value);
+/// Keys in the spelling of the list of settings, and maps where HCL has lists of one map.
+fn shape(value: &mut Value, path: &str) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| shape(item, path)),
+        Value::Object(map) => {
+            for (key, mut value) in std::mem::take(map) {
+                let folded = key.to_ascii_lowercase();
+                let known = join(path, &folded);
+                let key = if keys::find(&known).is_some() || keys::is_block(&known) { folded } else { key };
+                let list = LISTS_OF_MAPS.iter().any(|l| key.eq_ignore_ascii_case(l));
+                if let (false, Value::Array(items)) = (list, &mut value)
+                    && let [Value::Object(_)] = items[..]
+                {
+                    value = items.remove(0);
+                }
+                shape(&mut value, &join(path, &key));
+                map.insert(key, value);
+            }
         }
+        _ => {}
     }
-    let settings = Value::Object(flags.settings.clone());
-    check(&Origin::Flags, &settings, &mut notices)?;
-    merge(&mut merged, settings);
-    Ok((merged, notices))
 }
 
-/// The files that a `-config-file` or `-config-dir` stands for; a directory's files in byte order.
-fn files(named: &Path, json: bool, notices: &mut Vec<Notice>) -> Result<Vec<PathBuf>, ConfigError> {
-    let open = |error| open_error(named, &error);
-    if !std::fs::metadata(named).map_err(open)?.is_dir() {
-        return Ok(vec![named.to_owned()]);
-    }
-    let mut found = Vec::new();
-    for entry in std::fs::read_dir(named).map_err(open)? {
-        let path = entry.map_err(open)?.path();
-        if path.is_dir() {
-            continue;
-        }
-        if json || matches!(extension(&path), Some("json" | "hcl")) {
-            found.push(path);
-        } else {
-            let text = format!("skipping file {}: its extension is not .json", path.display());
-            notices.push(Notice { level: LogLevel::Warn, text });
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-fn extension(path: &Path) -> Option<&str> {
-    path.extension().and_then(|e| e.to_str())
-}
-
-fn open_error(path: &Path, error: &std::io::Error) -> ConfigError {
-    let reason = match error.kind() {
-        std::io::ErrorKind::NotFound => format!("open {}: no such file or directory", path.display()),
-        std::io::ErrorKind::PermissionDenied => format!("open {}: permission denied", path.display()),
-        _ => error.to_string(),
-    };
-    ConfigError::Open { path: path.to_owned(), reason }
-}
-
-fn read(path: &Path, json: bool) -> Result<Value, ConfigError> {
-    let parse_error = |reason: String| ConfigError::Parse { origin: path.display().to_string(), reason };
-    match extension(path) {
-        _ if json => {}
-        Some("json") => {}
-        Some("hcl") => {
-            return Err(parse_error("HCL files are not built yet: write the same settings as JSON".to_owned()));
-        }
-        _ => {
-            let reason = "the file's extension must be .json, or -config-format=json must be given";
-            return Err(parse_error(reason.to_owned()));
-        }
-    }
-    let size = std::fs::metadata(path).map_err(|e| open_error(path, &e))?.len();
-    if size > FILE_BYTES_MAX {
-        return Err(parse_error(format!("the file has {size} bytes, at most {FILE_BYTES_MAX} are allowed")));
-    }
-    let bytes = std::fs::read(path).map_err(|e| open_error(path, &e))?;
-    let value: Value = serde_json::from_slice(&bytes).map_err(|e| parse_error(e.to_string()))?;
-    if !value.is_object() {
-        return Err(parse_error(format!("a configuration file must hold an object, not a {}", go_type(&value))));
-    }
-    Ok(value)
-}
-
-/// Whether every key of a layer exists, has the right type, and is built or asks for nothing. Drops nulls' meaning: a
-/// null is the same as no key.
-pub(crate) fn check(origin: &Origin, layer: &Value, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
+/// Whether every key of a layer exists, has the right type, and is built or asks for nothing. A null is the same as no
+/// key.
+fn check(layer: &Layer, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
     let mut unknown = Vec::new();
-    collect_unknown(layer, "", &mut unknown);
+    collect_unknown(&layer.document.tree, "", &mut unknown);
     if !unknown.is_empty() {
-        return Err(ConfigError::UnknownKeys { origin: origin.to_string(), keys: unknown });
+        let keys = unknown.into_iter().map(|key| with_place(layer, &key, key.clone())).collect();
+        return Err(ConfigError::UnknownKeys { origin: layer.origin.to_string(), keys });
     }
-    check_block(origin, layer, "", notices)
+    check_block(layer, &layer.document.tree, "", notices)
+}
+
+/// A message about a key, with its place if that is known.
+fn with_place(layer: &Layer, path: &str, message: String) -> String {
+    layer.document.place(path).map_or(message.clone(), |place| format!("{message} (at {place})"))
 }
 
 fn join(prefix: &str, key: &str) -> String {
@@ -133,32 +112,37 @@ fn collect_unknown(block: &Value, prefix: &str, unknown: &mut Vec<String>) {
     }
 }
 
-fn check_block(origin: &Origin, block: &Value, prefix: &str, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
-    let wrong_type = |reason| {
-        let reason = format!("1 error(s) decoding:\n\n* {reason}");
-        Err(ConfigError::Parse { origin: origin.to_string(), reason })
+fn check_block(layer: &Layer, block: &Value, prefix: &str, notices: &mut Vec<Notice>) -> Result<(), ConfigError> {
+    let wrong_type = |path: &str, reason: String| {
+        let reason = format!("1 error(s) decoding:\n\n* {}", with_place(layer, path, reason));
+        Err(ConfigError::Parse { origin: layer.origin.to_string(), reason })
     };
     for (key, value) in block.as_object().into_iter().flatten().filter(|(_, v)| !v.is_null()) {
         let path = join(prefix, key);
         let Some(known) = keys::find(&path) else {
             if !value.is_object() {
-                return wrong_type(format!("'{path}' expected a map, got '{}'", go_type(value)));
+                return wrong_type(&path, format!("'{path}' expected a map, got '{}'", go_type(value)));
             }
-            check_block(origin, value, &path, notices)?;
+            check_block(layer, value, &path, notices)?;
             continue;
         };
         if let Err(reason) = known.kind.check(&path, value) {
-            return wrong_type(reason);
+            return wrong_type(&path, reason);
         }
         match known.standing {
             Standing::Built => {}
             Standing::NoEffect(reason) => {
-                let text = format!("{} has no effect: {reason}", name(origin, known));
+                let text = format!("{} has no effect: {reason}", name(&layer.origin, known));
                 notices.push(Notice { level: LogLevel::Debug, text });
             }
             Standing::NotBuilt { asks_nothing, .. } if asks_nothing(value) => {}
+            Standing::Without { asks_nothing, .. } if asks_nothing(value) => {}
+            Standing::Without { why, .. } => {
+                let text = format!("{} has no effect: {why}", name(&layer.origin, known));
+                notices.push(Notice { level: LogLevel::Warn, text });
+            }
             Standing::NotBuilt { why, .. } => {
-                return Err(ConfigError::NotBuilt { name: name(origin, known), why: why.to_owned() });
+                return Err(ConfigError::NotBuilt { name: name(&layer.origin, known), why: why.to_owned() });
             }
         }
     }
@@ -169,7 +153,7 @@ fn name(origin: &Origin, key: &keys::Key) -> String {
     match (origin, key.flag) {
         (Origin::Flags, Some((flag, _))) => format!("-{flag}"),
         (Origin::Flags, None) => key.path.to_owned(),
-        (Origin::File(path), _) => format!("{}: {}", path.display(), key.path),
+        (Origin::File(_) | Origin::Inline(_), _) => format!("{origin}: {}", key.path),
     }
 }
 

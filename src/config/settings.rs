@@ -1,17 +1,22 @@
 //! The merged settings, read one by one: defaults that depend on other settings, and what is asked of each value.
 
 use super::address::{self, Host};
-use super::checked::Limits;
 use super::error::ConfigError;
+use super::template::{self, Interface};
+use crate::model::duration::parse_duration;
 use crate::model::limits::META_PAIRS_MAX;
 use crate::model::names;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
 
-/// The merged tree, whose keys are known and of the right type. An empty text is the same as none.
+/// The merged tree, whose keys are known and of the right type, and what templates are filled with. An empty text is
+/// the same as none.
 pub(super) struct Settings {
     pub(super) tree: Value,
+    pub(super) interfaces: Vec<Interface>,
 }
 
 impl Settings {
@@ -23,8 +28,36 @@ impl Settings {
         self.get(path)?.as_str().filter(|t| !t.is_empty())
     }
 
+    pub(super) fn texts(&self, path: &str) -> Vec<String> {
+        let items = self.get(path).and_then(Value::as_array).into_iter().flatten();
+        items.filter_map(|item| item.as_str().map(str::to_owned)).collect()
+    }
+
+    pub(super) fn choice(&self, path: &str) -> Option<bool> {
+        self.get(path)?.as_bool()
+    }
+
     pub(super) fn switch(&self, path: &str) -> bool {
-        self.get(path).and_then(Value::as_bool).unwrap_or(false)
+        self.choice(path).unwrap_or(false)
+    }
+
+    pub(super) fn duration(&self, path: &str, default: Duration) -> Result<Duration, ConfigError> {
+        self.text(path).map_or(Ok(default), |text| duration(path, text))
+    }
+
+    /// A text with its templates filled in; one that gives nothing is an error.
+    pub(super) fn filled(&self, key: &str, text: &str) -> Result<String, ConfigError> {
+        let filled = template::fill(text, &self.interfaces)
+            .map_err(|e| ConfigError::at(key, format_args!("unable to parse address template {text:?}: {e}")))?;
+        if filled.trim().is_empty() {
+            let text = format!("{key} cannot be empty: the template {text:?} finds no address on this machine");
+            return Err(ConfigError::invalid(text));
+        }
+        Ok(filled)
+    }
+
+    fn ip(&self, key: &str, text: &str) -> Result<IpAddr, ConfigError> {
+        address::ip(key, self.filled(key, text)?.trim())
     }
 
     pub(super) fn int(&self, path: &str) -> Option<i64> {
@@ -116,9 +149,9 @@ impl Settings {
 
     pub(super) fn cluster_addresses(&self, host: &Host, dev: bool) -> Result<(IpAddr, IpAddr), ConfigError> {
         let default = if dev { Ipv4Addr::LOCALHOST } else { Ipv4Addr::UNSPECIFIED };
-        let bind = self.text("bind_addr").map_or(Ok(default.into()), |t| address::ip("bind_addr", t))?;
+        let bind = self.text("bind_addr").map_or(Ok(default.into()), |t| self.ip("bind_addr", t))?;
         let advertise = match self.text("advertise_addr") {
-            Some(text) => address::ip("advertise_addr", text)?,
+            Some(text) => self.ip("advertise_addr", text)?,
             None if bind.is_unspecified() => host.advertised()?,
             None => bind,
         };
@@ -129,28 +162,40 @@ impl Settings {
     }
 
     pub(super) fn listeners(&self, what: &str, default: u16) -> Result<Vec<SocketAddr>, ConfigError> {
-        let own = format!("addresses.{what}");
-        let ips = match (self.text(&own), self.text("client_addr")) {
-            (Some(text), _) => address::ips(&own, text)?,
-            (None, Some(text)) => address::ips("client_addr", text)?,
-            (None, None) => vec![Ipv4Addr::LOCALHOST.into()],
-        };
+        let (ips, sockets) = self.client_addresses(what)?;
         let port = self.port(&format!("ports.{what}"), default)?;
+        if let (false, "grpc" | "dns", Some(_)) = (sockets.is_empty(), what, port) {
+            let why = "only HTTP listens on Unix sockets in this version".to_owned();
+            return Err(ConfigError::NotBuilt { name: format!("addresses.{what}: {}", sockets[0].display()), why });
+        }
         Ok(port.map_or_else(Vec::new, |port| ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect()))
     }
 
-    pub(super) fn limits(&self) -> Result<Limits, ConfigError> {
-        let multiplier = self.int("performance.raft_multiplier").unwrap_or(5);
-        if !(1..=10).contains(&multiplier) {
-            let text = format!("performance.raft_multiplier cannot be {multiplier}. Must be between 1 and 10");
-            return Err(ConfigError::invalid(text));
+    /// The IP addresses and Unix sockets of a listener for clients.
+    pub(super) fn client_addresses(&self, what: &str) -> Result<(Vec<IpAddr>, Vec<PathBuf>), ConfigError> {
+        let own = format!("addresses.{what}");
+        let (key, text) = match (self.text(&own), self.text("client_addr")) {
+            (Some(text), _) => (own.as_str(), text),
+            (None, Some(text)) => ("client_addr", text),
+            (None, None) => return Ok((vec![Ipv4Addr::LOCALHOST.into()], Vec::new())),
+        };
+        let filled = self.filled(key, text)?;
+        let (sockets, ips): (Vec<&str>, Vec<&str>) = filled.split_whitespace().partition(|t| t.starts_with("unix:"));
+        if key == "client_addr" && !sockets.is_empty() {
+            return Err(ConfigError::at(key, format_args!("client_addr cannot be a unix socket: {}", sockets[0])));
         }
-        let path = "limits.http_max_conns_per_client";
-        let connections = self.int(path).unwrap_or(200);
-        let http_max_conns_per_client = usize::try_from(connections)
-            .map_err(|_| ConfigError::at(path, format_args!("must be 0 or more, not {connections}")))?;
-        Ok(Limits { http_max_conns_per_client })
+        let ips = ips.iter().map(|t| address::ip(key, t)).collect::<Result<_, _>>()?;
+        let path = |t: &str| PathBuf::from(t.trim_start_matches("unix:").trim_start_matches("//"));
+        Ok((ips, sockets.into_iter().map(path).collect()))
     }
+}
+
+/// A duration in Go's notation, not negative.
+pub(super) fn duration(key: &str, text: &str) -> Result<Duration, ConfigError> {
+    let invalid = |e| ConfigError::at(key, format_args!("invalid duration: {text:?}: {e}"));
+    let ns = parse_duration(text).map_err(invalid)?;
+    let ns = u64::try_from(ns).map_err(|_| ConfigError::at(key, format_args!("must not be negative: {text:?}")))?;
+    Ok(Duration::from_nanos(ns))
 }
 
 /// A DNS domain in lower case with one dot at the end.

@@ -151,6 +151,8 @@ pub(super) struct Answer {
     pub(super) authoritative: bool,
     /// The RA bit.
     pub(super) recursion_available: bool,
+    /// The name is not ours: recursors, if there are any, shall answer.
+    pub(super) elsewhere: bool,
     /// Each reply has the groups in a new random order.
     pub(super) shuffle: bool,
     /// At most this many groups per reply.
@@ -172,6 +174,7 @@ impl Answer {
             rcode,
             authoritative: true,
             recursion_available: false,
+            elsewhere: false,
             shuffle: false,
             groups_max: usize::MAX,
             answers: Vec::new(),

@@ -5,9 +5,11 @@
 //! then put together by copying (`compose`): shuffled, cut to the size that the client takes, with its id, flags and
 //! spelling. UDP is served by blocking threads, one per processor and address, TCP by tasks.
 //!
-//! Must never: wait for anything but the network, go to the log, send more than the client takes, or panic on input.
+//! Must never: let a question about our zones wait for another one, go to the log, send more than the client takes, or panic on input.
 //!
-//! Missing: recursors, prepared queries, `connect` and `ingress` names, other data centers, ACLs, `max_stale`.
+//! Names that are not ours are asked of other servers (`recursor`), apart from the threads.
+//!
+//! Missing: prepared queries, `connect` and `ingress` names, other data centers, ACLs, `max_stale`.
 
 mod answer;
 mod cache;
@@ -19,6 +21,7 @@ mod lookup;
 mod name;
 mod options;
 mod query;
+mod recursor;
 mod responder;
 mod reverse;
 mod server;
@@ -27,7 +30,7 @@ mod types;
 mod udp;
 mod zone;
 
-pub use options::{Options, Soa};
+pub use options::{LiveOptions, Options, Soa};
 pub use server::Bound;
 
 #[cfg(test)]

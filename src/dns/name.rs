@@ -33,6 +33,11 @@ impl Name {
         (wire.len() <= NAME_BYTES_MAX).then(|| Name(wire.into()))
     }
 
+    /// From wire bytes that are known to be a valid name, root byte included.
+    pub(super) fn of_wire(wire: Vec<u8>) -> Name {
+        Name(wire.into())
+    }
+
     /// Wire bytes, root byte included.
     pub(super) fn wire(&self) -> &[u8] {
         &self.0

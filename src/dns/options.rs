@@ -1,12 +1,19 @@
 //! What an operator may set about DNS, under Consul's names (`dns_config` in its configuration).
 
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::watch;
 
 /// The `dns_config` of the agent. [`Options::default`] is Consul's default.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Answers over UDP without EDNS hold at most this many records, and never more than 8.
     pub udp_answer_limit: usize,
+    /// Servers for names outside of the zones, in the order in which they are asked; none: such names are refused.
+    pub recursors: Vec<SocketAddr>,
+    /// How long one of them may take.
+    pub recursor_timeout: Duration,
     /// At most this many addresses for an A, AAAA or ANY question about a service, over UDP and TCP; 0: no limit.
     pub a_record_limit: usize,
     /// Set the TC bit when an answer over UDP was cut.
@@ -29,6 +36,28 @@ pub struct Options {
     pub tcp_idle: Duration,
 }
 
+/// Options that may change while the server runs.
+#[derive(Clone, Debug)]
+pub struct LiveOptions(watch::Sender<Arc<Options>>);
+
+impl LiveOptions {
+    /// With these to begin with.
+    pub fn new(options: Options) -> LiveOptions {
+        LiveOptions(watch::Sender::new(Arc::new(options)))
+    }
+
+    /// Replaces them; the next query is answered by the new ones. The number and idle time of connections over TCP
+    /// stay as they were.
+    pub fn set(&self, options: Options) {
+        self.0.send_replace(Arc::new(options));
+    }
+
+    /// The present ones, now and after changes.
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<Options>> {
+        self.0.subscribe()
+    }
+}
+
 /// Values of the SOA record, seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Soa {
@@ -46,6 +75,8 @@ impl Default for Options {
     fn default() -> Options {
         Options {
             udp_answer_limit: 3,
+            recursors: Vec::new(),
+            recursor_timeout: Duration::from_secs(2),
             a_record_limit: 0,
             enable_truncate: false,
             only_passing: false,

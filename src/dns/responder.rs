@@ -4,12 +4,16 @@ use super::cache::Cache;
 use super::compose::{self, Dice, Limits, Scratch};
 use super::encode::Encoder;
 use super::lookup::Lookup;
+use super::name::Name;
+use super::options::{LiveOptions, Options};
 use super::query::{Malformed, Query};
+use super::recursor::Outside;
 use super::reverse::ReverseTree;
 use super::types::Rcode;
 use super::zone::Zone;
 use crate::machine::State;
 use std::sync::Arc;
+use tokio::sync::watch;
 
 /// The most bytes of a reply over UDP: what fits into a datagram, less a margin for headers.
 pub(super) const UDP_REPLY_BYTES_MAX: usize = 65_535 - 68;
@@ -27,10 +31,30 @@ pub(super) enum Transport {
     Tcp,
 }
 
+/// What is to be done about a message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// Nothing more.
+    Done,
+    /// Nothing was written: recursors have to be asked.
+    Later(Forward),
+}
+
+/// What recursors are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Forward {
+    /// The message itself.
+    Relay,
+    /// The addresses of these names, folded.
+    Aliases(Vec<Name>),
+}
+
 /// Answers queries; not shared between threads.
 #[derive(Debug)]
 pub(super) struct Responder {
     zone: Arc<Zone>,
+    /// Options to come.
+    live: watch::Receiver<Arc<Options>>,
     reverse: Arc<ReverseTree>,
     dice: Dice,
     cache: Cache,
@@ -38,31 +62,92 @@ pub(super) struct Responder {
 }
 
 impl Responder {
-    /// A responder for these zones. The seed decides the order of answers.
-    pub(super) fn new(zone: Arc<Zone>, reverse: Arc<ReverseTree>, seed: u64) -> Responder {
-        Responder { zone, reverse, dice: Dice::new(seed), cache: Cache::default(), scratch: Scratch::default() }
+    /// A responder for these zones, with options that may change. The seed decides the order of answers.
+    pub(super) fn new(zone: Arc<Zone>, live: &LiveOptions, reverse: Arc<ReverseTree>, seed: u64) -> Responder {
+        let (dice, live) = (Dice::new(seed), live.subscribe());
+        Responder { zone, live, reverse, dice, cache: Cache::default(), scratch: Scratch::default() }
     }
 
-    /// Writes the reply to `message` at the end of `out`, or nothing if it deserves none.
-    pub(super) fn respond(&mut self, state: &State, message: &[u8], transport: Transport, out: &mut Vec<u8>) {
+    /// Takes up new options. What was kept was made with the old ones.
+    fn refresh(&mut self) {
+        // An error means that nobody can change them any more.
+        if self.live.has_changed().unwrap_or(false) {
+            let options = self.live.borrow_and_update().clone();
+            self.zone = Arc::new(self.zone.with_options((*options).clone()));
+            self.cache = Cache::default();
+        }
+    }
+
+    /// Writes the reply to `message` at the end of `out`, or nothing if it deserves none or comes later.
+    pub(super) fn respond(
+        &mut self,
+        state: &State,
+        message: &[u8],
+        transport: Transport,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        self.respond_with(state, message, transport, &Outside::default(), false, out)
+    }
+
+    /// The same with what recursors said. If it is the `last` try, what they did not say is left out.
+    pub(super) fn respond_with(
+        &mut self,
+        state: &State,
+        message: &[u8],
+        transport: Transport,
+        outside: &Outside,
+        last: bool,
+        out: &mut Vec<u8>,
+    ) -> Outcome {
+        self.refresh();
         match Query::parse(message) {
             Ok(query) if query.edns.is_some_and(|e| e.version != 0) => {
                 compose::write_empty(&query, Rcode::BadVers, out);
             }
-            Ok(query) => self.reply(state, &query, transport, out),
+            Ok(query) => return self.reply(state, &query, transport, (outside, last), out),
             Err(Malformed::Ignored) => {}
             Err(Malformed::Refused(rcode)) => compose::write_malformed(message, rcode, out),
         }
+        Outcome::Done
     }
 
-    fn reply(&mut self, state: &State, query: &Query<'_>, transport: Transport, out: &mut Vec<u8>) {
+    /// Writes a reply that says that nobody could answer.
+    pub(super) fn respond_failure(&mut self, message: &[u8], rcode: Rcode, out: &mut Vec<u8>) {
+        if let Ok(query) = Query::parse(message) {
+            let start = out.len();
+            compose::write_empty(&query, rcode, out);
+            // Recursion is available, though it failed.
+            out[start + 3] |= 0x80;
+        }
+    }
+
+    fn reply(
+        &mut self,
+        state: &State,
+        query: &Query<'_>,
+        transport: Transport,
+        (outside, last): (&Outside, bool),
+        out: &mut Vec<u8>,
+    ) -> Outcome {
         let limits = self.limits(query, transport);
         if let Some(encoded) = self.cache.get(query.key(), state) {
-            return compose::write(encoded, query, limits, &mut self.dice, &mut self.scratch, out);
+            compose::write(encoded, query, limits, &mut self.dice, &mut self.scratch, out);
+            return Outcome::Done;
         }
-        let mut lookup = Lookup { zone: &self.zone, state, reverse: &self.reverse, dice: &mut self.dice };
-        let answer = lookup.answer(query.name(), query.qtype);
-        let keep = answer.keep;
+        let (zone, reverse, dice) = (&*self.zone, &*self.reverse, &mut self.dice);
+        let mut lookup = Lookup { zone, state, reverse, outside, missing: Vec::new(), dice };
+        let mut answer = lookup.answer(query.name(), query.qtype);
+        let missing = std::mem::take(&mut lookup.missing);
+        let keep = answer.keep && missing.is_empty() && outside.is_empty();
+        if !self.zone.options.recursors.is_empty() {
+            if answer.elsewhere {
+                return Outcome::Later(Forward::Relay);
+            }
+            if !missing.is_empty() && !last {
+                return Outcome::Later(Forward::Aliases(missing));
+            }
+            answer.recursion_available = true;
+        }
         let encoder = Encoder {
             question: query.name(),
             zone: &self.zone.domain,
@@ -74,6 +159,7 @@ impl Responder {
         if keep {
             self.cache.insert(query.key(), encoded, state);
         }
+        Outcome::Done
     }
 
     fn limits(&self, query: &Query<'_>, transport: Transport) -> Limits {

@@ -1,11 +1,13 @@
 //! Sockets, threads and tasks: binding, serving, ending.
 
-use super::options::Options;
+use super::options::LiveOptions;
+use super::recursor::Forwarder;
 use super::responder::Responder;
 use super::reverse::ReverseTree;
 use super::tcp::{self, Shared};
 use super::udp::{self, StateSource, Worker};
 use super::zone::{Identity, Zone};
+use crate::clock::Clock;
 use crate::machine::State;
 use crate::service::Core;
 use socket2::{Domain, Protocol, Socket, Type};
@@ -57,38 +59,43 @@ impl Bound {
     ///
     /// # Errors
     /// At once if a domain or the data center is no name in DNS, or a thread cannot be started.
-    pub async fn serve(self, core: Core, options: Options) -> io::Result<()> {
+    pub async fn serve(self, core: Core, options: LiveOptions) -> io::Result<()> {
         let identity = Identity::of(core.facts());
-        let seed = core.clock().uuid().as_u64_pair().0;
+        let clock = core.clock().clone();
         let states = core.clone();
-        self.run(&identity, options, seed, move || states.local().state, core.drained()).await
+        self.run(&identity, options, clock, move || states.local().state, core.drained()).await
     }
 
     /// The same with everything that a test wants to choose.
     pub(super) async fn run(
         self,
         identity: &Identity,
-        options: Options,
-        seed: u64,
+        options: LiveOptions,
+        clock: Clock,
         source: impl Fn() -> Arc<State> + Send + Sync + 'static,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
-        let (connections, idle) = (options.tcp_connections_max, options.tcp_idle);
-        let zone = Zone::new(identity, options).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        let first = (**options.subscribe().borrow()).clone();
+        let (connections, idle) = (first.tcp_connections_max, first.tcp_idle);
+        let zone = Zone::new(identity, first).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         let (zone, reverse) = (Arc::new(zone), Arc::new(ReverseTree::default()));
         let source: StateSource = Arc::new(source);
-        let mut seeds = seed;
+        let mut seeds = clock.uuid().as_u64_pair().0;
         let mut responder = || {
             seeds = seeds.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-            Responder::new(zone.clone(), reverse.clone(), seeds)
+            Responder::new(zone.clone(), &options, reverse.clone(), seeds)
         };
+        let (stop_all, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (live, later) = (options.subscribe(), (tasks.clone(), stop_all.clone()));
+        let forwarder = Forwarder::new(responder(), source.clone(), live, clock, later.0, later.1);
         let shared = Arc::new(Shared {
+            forwarder: forwarder.clone(),
             source: source.clone(),
             responder: Mutex::new(responder()),
             free: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
             idle,
-            stop: CancellationToken::new(),
-            tasks: TaskTracker::new(),
+            stop: stop_all,
+            tasks,
         });
         let _ending = shared.stop.clone().drop_guard();
         for listener in self.tcp {
@@ -97,7 +104,7 @@ impl Bound {
         }
         let mut workers = Workers(Vec::with_capacity(self.udp.len()));
         for socket in self.udp {
-            workers.0.push(Worker::start(socket, source.clone(), responder())?);
+            workers.0.push(Worker::start(socket, source.clone(), responder(), forwarder.clone())?);
         }
         stop.await;
         shared.stop.cancel();

@@ -1,7 +1,8 @@
 //! DNS over TCP (RFC 7766): messages with two bytes of length before each, any number per connection, answered in
 //! order. A connection that says or takes nothing for the idle time is closed, and so is one above the limit.
 
-use super::responder::{Responder, TCP_REPLY_BYTES_MAX, Transport};
+use super::recursor::Forwarder;
+use super::responder::{Forward, Outcome, Responder, TCP_REPLY_BYTES_MAX, Transport};
 use super::udp::StateSource;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -26,6 +27,8 @@ pub(super) struct Shared {
     pub(super) source: StateSource,
     /// One for all: replies over TCP are few, and none takes long.
     pub(super) responder: Mutex<Responder>,
+    /// Asks recursors.
+    pub(super) forwarder: Arc<Forwarder>,
     /// Free connections.
     pub(super) free: Arc<Semaphore>,
     /// A connection is closed after this long without a query.
@@ -73,8 +76,14 @@ async fn serve(mut stream: TcpStream, shared: &Shared) -> io::Result<()> {
         while let Some(message) = first_message(&input[used..]) {
             used += 2 + message.len();
             queries.increment(1);
-            if !reply(shared, message, &mut output) {
-                return Ok(());
+            match reply(shared, message, &mut output) {
+                Replied::Now => {}
+                Replied::Never => return Ok(()),
+                Replied::Later(forward) => {
+                    let later = shared.forwarder.answer(message, forward, Transport::Tcp).await;
+                    output.extend_from_slice(&(later.len() as u16).to_be_bytes());
+                    output.extend_from_slice(&later);
+                }
             }
             if output.len() >= WRITE_BYTES {
                 flush(&mut stream, &mut output, shared.idle).await?;
@@ -101,19 +110,33 @@ fn first_message(input: &[u8]) -> Option<&[u8]> {
     rest.get(..usize::from(u16::from_be_bytes(*length)))
 }
 
-/// Appends the reply with its length. `false`: what came is no query, and what follows will not be one either.
-fn reply(shared: &Shared, message: &[u8], output: &mut Vec<u8>) -> bool {
+/// What became of a message.
+enum Replied {
+    /// The reply is there.
+    Now,
+    /// What came is no query, and what follows will not be one either.
+    Never,
+    /// Recursors have to be asked.
+    Later(Forward),
+}
+
+/// Appends the reply with its length, if it is there.
+fn reply(shared: &Shared, message: &[u8], output: &mut Vec<u8>) -> Replied {
     let state = (shared.source)();
     let start = output.len();
     output.extend_from_slice(&[0, 0]);
     // A panic under the lock cannot leave a responder that lies: its cache entries are whole or not there.
     let mut responder = shared.responder.lock().unwrap_or_else(PoisonError::into_inner);
-    responder.respond(&state, message, Transport::Tcp, output);
+    let outcome = responder.respond(&state, message, Transport::Tcp, output);
     drop(responder);
+    if let Outcome::Later(forward) = outcome {
+        output.truncate(start);
+        return Replied::Later(forward);
+    }
     let bytes = output.len() - start - 2;
     debug_assert!(bytes <= TCP_REPLY_BYTES_MAX);
     output[start..start + 2].copy_from_slice(&(bytes as u16).to_be_bytes());
-    bytes > 0
+    if bytes > 0 { Replied::Now } else { Replied::Never }
 }
 
 async fn flush(stream: &mut TcpStream, output: &mut Vec<u8>, idle: Duration) -> io::Result<()> {

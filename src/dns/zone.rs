@@ -43,8 +43,8 @@ impl Identity {
     }
 }
 
-/// The zones and everything about them that does not change while the server runs.
-#[derive(Debug)]
+/// The zones, and how they are answered for.
+#[derive(Clone, Debug)]
 pub(super) struct Zone {
     /// Operator's choices.
     pub(super) options: Options,
@@ -80,6 +80,11 @@ impl Zone {
             own: (identity.node_name.as_str().into(), identity.address),
             options,
         })
+    }
+
+    /// The same zones with other options.
+    pub(super) fn with_options(&self, options: Options) -> Zone {
+        Zone { node_ttl: options::seconds(options.node_ttl), options, ..self.clone() }
     }
 
     /// The part of a folded name that is left of one of the zones; `None` outside of them.

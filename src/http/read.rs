@@ -16,11 +16,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
 
-/// How long a query blocks that names no time.
-const WAIT_DEFAULT: Duration = Duration::from_secs(300);
-/// How long a query blocks at most, jitter included.
-const WAIT_MAX: Duration = Duration::from_secs(600);
-
 /// How fresh a read is, and whether its answer says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Mode {
@@ -130,12 +125,19 @@ impl Read {
         }
     }
 
-    /// When to stop waiting: as asked or 5 minutes, up to a sixteenth more so that clients do not come in step.
-    pub(super) fn deadline(&self, random: [u8; 16]) -> Instant {
-        let wait = if self.wait.is_zero() { WAIT_DEFAULT } else { self.wait.min(WAIT_MAX) };
+    /// When to stop waiting, by the operator's times.
+    pub(super) fn deadline(&self, gateway: &Gateway) -> Instant {
+        let times = (gateway.options.wait_default, gateway.options.wait_max);
+        self.deadline_within(times, gateway.core.clock().random())
+    }
+
+    /// When to stop waiting: as asked or the default, up to a sixteenth more so that clients do not come in step, and
+    /// never more than `max`.
+    fn deadline_within(&self, (default, max): (Duration, Duration), random: [u8; 16]) -> Instant {
+        let wait = if self.wait.is_zero() { default } else { self.wait.min(max) };
         let share = u32::from(random[0]);
         let jitter = wait / 16 * share / 255;
-        Instant::now() + (wait + jitter).min(WAIT_MAX)
+        Instant::now() + (wait + jitter).min(max)
     }
 }
 
@@ -205,7 +207,7 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
     }
 
     async fn wait(&self, gateway: &Gateway, read: Read) -> Result<(Arc<Known>, bool, View), Error> {
-        let deadline = read.deadline(gateway.core.clock().random());
+        let deadline = read.deadline(gateway);
         let hub = gateway.core.hub();
         // Subscribed before the state is looked at, so that no change is missed.
         let mut topics: Vec<Subscription> = self.scope.topics().into_iter().map(|t| hub.subscribe(t)).collect();
@@ -259,7 +261,8 @@ mod tests {
         for (query, least, most) in [("index=1", 300, 319), ("index=1&wait=0s", 300, 319), ("wait=20m", 600, 600)] {
             let read = read(query).unwrap();
             for random in [[0; 16], [255; 16]] {
-                let wait = (read.deadline(random) - now).as_secs();
+                let wait = (read.deadline_within((Duration::from_secs(300), Duration::from_secs(600)), random) - now)
+                    .as_secs();
                 assert!((least..=most).contains(&wait), "{query}: {wait}");
             }
         }

@@ -1,8 +1,10 @@
 //! Connections: accepted, counted per client, served by hyper's HTTP/1, and ended in good order.
 
 use super::Options;
-use super::gateway::Gateway;
+use super::gateway::{Answering, Gateway};
 use crate::service::Core;
+use http::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -10,7 +12,8 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::task::TaskTracker;
 
 /// A connection that sends no complete request head for so long is closed, an idle one too: longer than the 90 s after
@@ -25,7 +28,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the gateway on these listeners until the server drains. Long polls are then answered with the present state,
 /// and connections have a few seconds to finish.
-pub async fn serve(listeners: Vec<TcpListener>, core: Core, options: Options) {
+pub async fn serve(listeners: Vec<Listener>, core: Core, options: Options) {
     let gateway = Arc::new(Gateway::new(core.clone(), options));
     let clients = Arc::new(Clients::default());
     let tasks = TaskTracker::new();
@@ -40,13 +43,13 @@ pub async fn serve(listeners: Vec<TcpListener>, core: Core, options: Options) {
     }
 }
 
-async fn accept(listener: TcpListener, gateway: Arc<Gateway>, clients: Arc<Clients>, tasks: TaskTracker) {
+async fn accept(listener: Listener, gateway: Arc<Gateway>, clients: Arc<Clients>, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = gateway.draining.cancelled() => return,
         };
-        let (stream, peer) = match accepted {
+        let stream = match accepted {
             Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "an HTTP connection could not be accepted");
@@ -54,18 +57,76 @@ async fn accept(listener: TcpListener, gateway: Arc<Gateway>, clients: Arc<Clien
                 continue;
             }
         };
-        // An excess connection is closed without a word, as Consul does.
-        let Some(place) = Clients::enter(&clients, peer.ip(), gateway.options.max_conns_per_client) else { continue };
-        tasks.spawn(connection(stream, gateway.clone(), place));
+        match stream {
+            Stream::Tcp(stream, peer) => {
+                let max = gateway.options.max_conns_per_client;
+                // An excess connection is closed without a word, as Consul does.
+                let Some(place) = Clients::enter(&clients, peer, max) else { continue };
+                if let Err(error) = stream.set_nodelay(true) {
+                    tracing::debug!(%error, "TCP_NODELAY was refused");
+                }
+                let gateway = gateway.clone();
+                tasks.spawn(async move {
+                    connection(stream, gateway, Some(peer)).await;
+                    drop(place);
+                });
+            }
+            Stream::Unix(stream) => {
+                tasks.spawn(connection(stream, gateway.clone(), None));
+            }
+        }
     }
 }
 
-async fn connection(stream: TcpStream, gateway: Arc<Gateway>, _place: Place) {
-    if let Err(error) = stream.set_nodelay(true) {
-        tracing::debug!(%error, "TCP_NODELAY was refused");
+/// What clients connect to.
+#[derive(Debug)]
+pub enum Listener {
+    /// An address; connections are counted per client.
+    Tcp(TcpListener),
+    /// A file; whoever may open it is trusted not to open too many.
+    Unix(UnixListener),
+}
+
+/// An accepted connection, with the client's address if it has one.
+enum Stream {
+    Tcp(TcpStream, IpAddr),
+    Unix(UnixStream),
+}
+
+impl Listener {
+    async fn accept(&self) -> std::io::Result<Stream> {
+        match self {
+            Listener::Tcp(listener) => listener.accept().await.map(|(stream, peer)| Stream::Tcp(stream, peer.ip())),
+            Listener::Unix(listener) => listener.accept().await.map(|(stream, _)| Stream::Unix(stream)),
+        }
     }
+}
+
+/// Answers a request, after the operator's rules.
+fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: Option<IpAddr>) -> Answering {
+    let rules = &gateway.options.rules;
+    if rules.are_empty() {
+        return gateway.answer(request);
+    }
+    let answering = match rules.refusal(&request, peer) {
+        Some(refusal) => Answering::Now(Some(refusal)),
+        None => gateway.answer(request),
+    };
+    let gateway = gateway.clone();
+    Answering::Soon(Box::pin(async move {
+        let Ok(mut reply) = answering.await;
+        gateway.options.rules.add_headers(&mut reply);
+        reply
+    }))
+}
+
+async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    gateway: Arc<Gateway>,
+    peer: Option<IpAddr>,
+) {
     let draining = gateway.draining.clone();
-    let service = service_fn(move |request| gateway.answer(request));
+    let service = service_fn(move |request| answer(&gateway, request, peer));
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -56,8 +56,8 @@ pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("axum", &["src/http/", "src/ui/"], "HTTP is an edge"),
     (
         "hyper",
-        &["src/http/", "src/ui/", "src/cli/", "src/agent/checks/http"],
-        "HTTP is an edge; the cli and HTTP checks are clients",
+        &["src/http/", "src/ui/", "src/cli/", "src/agent/checks/http", "src/agent/watches/client"],
+        "HTTP is an edge; the cli, HTTP checks and watches are clients",
     ),
     ("hickory", &["src/dns/"], "DNS is an edge"),
     ("foca", &["src/gossip/"], "gossip has one owner"),

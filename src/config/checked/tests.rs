@@ -1,10 +1,18 @@
 //! Defaults, and the text of every refusal.
 
 use super::*;
+use crate::config::template::Interface;
 use std::path::Path;
+use std::time::Duration;
 
 fn host() -> Host {
-    Host { hostname: "box".to_owned(), private: vec![[10, 0, 0, 5].into()] }
+    host_with(&["10.0.0.5"])
+}
+
+fn host_with(addresses: &[&str]) -> Host {
+    let interface =
+        |ip: &&str| Interface { name: "eth0".to_owned(), address: ip.parse().expect("an address"), default: true };
+    Host { hostname: "box".to_owned(), interfaces: addresses.iter().map(interface).collect() }
 }
 
 /// Loads `flag value` pairs; a value of `true` suits switches.
@@ -49,7 +57,7 @@ fn development_mode() {
     assert_eq!(c.server_addr.to_string(), "127.0.0.1:8300");
     assert_eq!((c.serf_lan_port, c.serf_wan_port), (8301, Some(8302)));
     assert_eq!((c.node_name.as_str(), c.datacenter.as_str(), c.domain.as_str()), ("box", "dc1", "consul."));
-    assert_eq!((c.data_dir, c.log_level, c.advertise_addr.to_string()), (None, LogLevel::Info, "127.0.0.1".to_owned()));
+    assert_eq!((c.data_dir, c.log.level, c.advertise_addr.to_string()), (None, LogLevel::Info, "127.0.0.1".to_owned()));
     assert!(!c.node_id.is_nil());
 }
 
@@ -73,8 +81,8 @@ fn the_performance_harness_file_starts_both_ways() {
         assert_eq!(addrs(&c.grpc_addrs), ["127.0.0.1:38055"]);
         assert_eq!(c.server_addr.to_string(), "127.0.0.1:38052");
         assert_eq!((c.serf_lan_port, c.serf_wan_port), (38053, Some(38054)));
-        assert_eq!((c.node_name.as_str(), c.log_level), ("n0", LogLevel::Error));
-        assert_eq!(c.limits, Limits { http_max_conns_per_client: 12000 });
+        assert_eq!((c.node_name.as_str(), c.log.level), ("n0", LogLevel::Error));
+        assert_eq!(c.limits.http_max_conns_per_client, 12000);
         let mut notices: Vec<_> = c.notices.iter().map(|n| n.text.replace(&path, "FILE")).collect();
         notices.sort();
         assert_eq!(
@@ -149,9 +157,24 @@ fn values_that_cannot_be() {
         ("client", "x", "1 error occurred:\n\t* client_addr: invalid ip address: x\n"),
         (
             "bind",
-            "{{ GetPrivateIP }}",
-            "bind_addr: the template {{ GetPrivateIP }} is not built yet: give the IP address itself",
+            "{{ GetInterfaceIP \"eth9\" }}",
+            "bind_addr cannot be empty: the template \"{{ GetInterfaceIP \\\"eth9\\\" }}\" finds no address on this machine",
         ),
+        (
+            "bind",
+            "{{ Nope }}",
+            "1 error occurred:\n\t* bind_addr: unable to parse address template \"{{ Nope }}\": \"Nope\" is not known\n",
+        ),
+        ("client", "unix:///x", "1 error occurred:\n\t* client_addr: client_addr cannot be a unix socket: unix:///x\n"),
+        ("recursor", "x", "1 error occurred:\n\t* recursors: not an IP address with or without port: x\n"),
+        ("recursor", "0.0.0.0", "DNS recursor address cannot be 0.0.0.0, :: or [::]"),
+        ("config-format", "yaml", "-config-format must be either 'hcl' or 'json'"),
+        (
+            "hcl",
+            "a b",
+            "failed to parse flags-0.hcl: At 1:4: key 'b' expected start of object ('{') or assignment ('='), got EOF",
+        ),
+        ("hcl", "bogus = 1", "failed to parse flags-0.hcl: 1 error occurred:\n\t* invalid config key bogus (at 1:1)\n"),
         ("advertise", "0.0.0.0", "Advertise address cannot be 0.0.0.0, :: or [::]"),
         ("domain", "a b", "1 error occurred:\n\t* domain: not a DNS domain: a b\n"),
         (
@@ -162,7 +185,6 @@ fn values_that_cannot_be() {
         ("http-port", "8300", "1 error occurred:\n\t* ports.http: 127.0.0.1:8300 is already taken by ports.server\n"),
         ("retry-join", "a", "-retry-join is not built yet: this version runs a single server"),
         ("encrypt", "a", "-encrypt is not built yet: a single server gossips with nobody"),
-        ("hcl", "a=1", "-hcl with HCL is not built yet: write the same settings as JSON"),
         (
             "node-meta",
             "consul-a:1",
@@ -203,10 +225,7 @@ fn values_in_files_that_cannot_be() {
             r#"{"acl":{"enabled":true}}"#,
             "FILE: acl.enabled is not built yet: this version does not enforce access control lists".into(),
         ),
-        (
-            r#"{"ports":{"https":8501}}"#,
-            "FILE: ports.https is not built yet: this version speaks plain text only".into(),
-        ),
+        (r#"{"cert_file":"x"}"#, "FILE: cert_file is not built yet: this version speaks plain text only".into()),
         (r#"{"segments":[{}]}"#, "FILE: segments is not built yet: it is a feature of Consul Enterprise".into()),
         (r#"[]"#, "failed to parse FILE: a configuration file must hold an object, not a slice".into()),
         (
@@ -218,9 +237,35 @@ fn values_in_files_that_cannot_be() {
             "1 error occurred:\n\t* limits.http_max_conns_per_client: must be 0 or more, not -5\n".into(),
         ),
         (
-            r#"{"limits":{"kv_max_value_size":1048576}}"#,
+            r#"{"limits":{"kv_max_value_size":4194304}}"#,
             "FILE: limits.kv_max_value_size is not built yet: values and transactions may have 524288 bytes in this version"
                 .into(),
+        ),
+        (
+            r#"{"limits":{"txn_max_req_len":-1}}"#,
+            format!("{decoding}cannot parse 'limits.txn_max_req_len', -1 overflows uint"),
+        ),
+        (
+            r#"{"dns_config":{"node_ttl":"x"}}"#,
+            "1 error occurred:\n\t* dns_config.node_ttl: invalid duration: \"x\": time: invalid duration \"x\"\n"
+                .into(),
+        ),
+        (
+            r#"{"dns_config":{"udp_answer_limit":-1}}"#,
+            "dns_config.udp_answer_limit cannot be -1. Must be greater than or equal to zero".into(),
+        ),
+        (
+            r#"{"check_output_max_size":0}"#,
+            "check_output_max_size must be positive, to discard check output use the discard_check_output flag".into(),
+        ),
+        (
+            r#"{"http_config":{"allow_write_http_from":["1.2.3.4"]}}"#,
+            "1 error occurred:\n\t* allow_write_http_from: invalid cidr: 1.2.3.4\n".into(),
+        ),
+        (r#"{"watches":[{"type":"x","args":["a"]}]}"#, "FILE: Unsupported watch type: x".into()),
+        (
+            r#"{"enable_syslog":true,"syslog_facility":"x"}"#,
+            "1 error occurred:\n\t* syslog_facility: invalid syslog facility: X\n".into(),
         ),
         (
             r#"{"primary_datacenter":"dc2"}"#,
@@ -268,13 +313,95 @@ fn addresses_and_ports() {
 #[test]
 fn the_advertised_address_must_be_the_only_one() {
     let flags = [("dev", "true"), ("bind", "0.0.0.0")];
-    let two = Host { private: vec![[10, 0, 0, 5].into(), [192, 168, 0, 5].into()], ..host() };
+    let two = host_with(&["10.0.0.5", "192.168.0.5", "fd00::1"]);
     assert_eq!(
         load_on(&two, &flags).expect_err("refused").to_string(),
         "Multiple private IPv4 addresses found. Please configure one with 'bind' and/or 'advertise'."
     );
-    let none = Host { private: Vec::new(), ..host() };
+    let none = host_with(&["8.8.8.8"]);
     assert!(load_on(&none, &flags).expect_err("refused").to_string().starts_with("No private IPv4 address found"));
     let named = load_on(&two, &[&flags[..], &[("advertise", "10.0.0.5")]].concat()).expect("accepted");
     assert_eq!(named.advertise_addr.to_string(), "10.0.0.5");
+}
+
+/// What the test harness of Consul's own client writes.
+#[test]
+fn the_file_of_the_go_test_server_is_accepted() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let data = dir.path().join("data");
+    let socket = dir.path().join("http.sock");
+    let text = format!(
+        r#"{{"node_name":"node-1","node_id":"34c9fbd5-2ce4-d430-b23c-8876642de61b","node_meta":{{"k":"v"}},
+        "performance":{{"raft_multiplier":1}},"bootstrap":true,"server":true,"data_dir":{:?},"segments":null,
+        "disable_update_check":true,"log_level":"debug","bind_addr":"127.0.0.1",
+        "addresses":{{"http":"unix://{}"}},
+        "ports":{{"dns":19001,"http":19002,"https":19003,"serf_lan":19004,"serf_wan":19005,"server":19006,"grpc":19007,
+        "grpc_tls":19008}},"raft_protocol":3,"acl":{{"enabled":false,"tokens":{{"master":"root"}}}},
+        "connect":{{"enabled":true,"ca_config":{{"cluster_id":"x"}}}},"enable_debug":true,"enable_script_checks":true,
+        "skip_leave_on_interrupt":true,"peering":{{"enabled":true}},"telemetry":{{"prometheus_retention_time":"10s"}}}}"#,
+        data.display().to_string(),
+        socket.display(),
+    );
+    let c = load(&[("config-file", &file(dir.path(), "f.json", &text))]).expect("accepted");
+    assert!(c.http_addrs.is_empty() && c.checks.enable_script_checks);
+    assert_eq!(c.http.sockets.iter().map(|s| &s.path).collect::<Vec<_>>(), [&socket]);
+    assert_eq!((c.prometheus, c.log.level), (true, LogLevel::Debug));
+    let warnings: Vec<_> = c.notices.iter().filter(|n| n.level == LogLevel::Warn).map(|n| n.text.as_str()).collect();
+    let has = |key: &str| warnings.iter().any(|w| w.contains(key));
+    assert!(has("ports.https has no effect: ") && has("connect.enabled has no effect: "), "{warnings:?}");
+}
+
+#[test]
+fn every_setting_of_dns_is_read() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let text = r#"
+        recursors = ["1.1.1.1", "[::1]:5300", "8.8.8.8:5353", "1.1.1.1"]
+        dns_config {
+          node_ttl = "5s"  service_ttl { "*" = "1s" "web*" = "2s" }  enable_truncate = true  only_passing = true
+          recursor_timeout = "3s"  disable_compression = true  udp_answer_limit = 5  a_record_limit = 2
+          enable_additional_node_meta_txt = false  allow_stale = true  max_stale = "10s"  use_cache = true
+          cache_max_age = "1m"  soa { refresh = 1 retry = 2 expire = 3 min_ttl = 4 }
+        }"#;
+    let dns = load(&[("dev", "true"), ("config-file", &file(dir.path(), "f.hcl", text))]).expect("accepted").dns;
+    let seconds = Duration::from_secs;
+    assert_eq!(
+        dns,
+        DnsSettings {
+            recursors: ["1.1.1.1:53", "[::1]:5300", "8.8.8.8:5353"].map(|a| a.parse().expect("an address")).into(),
+            recursor_timeout: seconds(3),
+            node_ttl: seconds(5),
+            service_ttl: vec![("*".into(), seconds(1)), ("web*".into(), seconds(2))],
+            enable_truncate: true,
+            only_passing: true,
+            disable_compression: true,
+            udp_answer_limit: 5,
+            a_record_limit: 2,
+            node_meta_txt: false,
+            soa: crate::config::SoaSettings { refresh: 1, retry: 2, expire: 3, min_ttl: 4 },
+        }
+    );
+}
+
+#[test]
+fn a_reload_takes_what_it_may_and_names_what_it_may_not() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let path = file(dir.path(), "f.hcl", "log_level = \"info\" service { name = \"a\" }");
+    let mut flags = AgentFlags::default();
+    flags.set("dev", &["true".to_owned()]).expect("known");
+    flags.set("config-file", std::slice::from_ref(&path)).expect("known");
+    let clock = Clock::manual(0, 1);
+    let first = Config::load_on(&host(), &flags, &clock).expect("accepted");
+    file(
+        dir.path(),
+        "f.hcl",
+        "log_level = \"err\" log_json = true node_meta { k = \"v\" } node_name = \"x\" service { name = \"b\" }",
+    );
+    let second = first.reload_on(&host(), &flags, &clock).expect("accepted");
+    assert_eq!((second.log.level, second.log.json, &second.node_name), (LogLevel::Error, false, &first.node_name));
+    assert_eq!((second.definitions.services[0].name.as_str(), second.node_meta["k"].as_str()), ("b", "v"));
+    let notices: Vec<_> = second.notices.iter().map(|n| n.text.as_str()).collect();
+    let restart = "the change takes effect after a restart, a reload does not change it";
+    assert_eq!(notices, [format!("node_name: {restart}"), format!("log_json, log_file and enable_syslog: {restart}")]);
+    file(dir.path(), "f.hcl", "bogus = 1");
+    assert!(second.reload_on(&host(), &flags, &clock).is_err());
 }

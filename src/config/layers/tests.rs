@@ -1,6 +1,7 @@
 //! How layers are read, checked and laid over each other.
 
 use super::*;
+use crate::config::hcl::Document;
 use crate::config::keys::KEYS;
 use proptest::prelude::*;
 use serde_json::json;
@@ -31,10 +32,11 @@ fn a_directory_is_read_in_byte_order_and_others_are_skipped_with_a_warning() {
     }
     std::fs::create_dir(dir.path().join("d.json")).expect("created");
     let flags = AgentFlags { config_paths: vec![dir.path().to_owned()], ..AgentFlags::default() };
-    let (tree, notices) = load(&flags).expect("accepted");
-    assert_eq!(tree, json!({"node_name": "b"}));
-    let expected = format!("skipping file {}: its extension is not .json", dir.path().join("c.txt").display());
-    assert_eq!(notices, [Notice { level: LogLevel::Warn, text: expected }]);
+    let merged = load(&flags).expect("accepted");
+    assert_eq!(merged.tree, json!({"node_name": "b"}));
+    let rule = "extension must be .hcl or .json, or config format must be set";
+    let expected = format!("skipping file {}, {rule}", dir.path().join("c.txt").display());
+    assert_eq!(merged.notices, [Notice { level: LogLevel::Warn, text: expected }]);
 }
 
 #[test]
@@ -45,7 +47,7 @@ fn flags_win_over_files() {
     let mut flags = AgentFlags { config_paths: vec![path], ..AgentFlags::default() };
     flags.set("node", &["flag".to_owned()]).expect("known");
     flags.set("server", &["false".to_owned()]).expect("known");
-    assert_eq!(load(&flags).expect("accepted").0, json!({"node_name": "flag", "server": false}));
+    assert_eq!(load(&flags).expect("accepted").tree, json!({"node_name": "flag", "server": false}));
 }
 
 #[test]
@@ -62,13 +64,55 @@ fn files_that_cannot_be_read_are_named() {
     };
     assert_eq!(error("no.json", None), "config: Open failed on FILE. open FILE: no such file or directory");
     assert_eq!(
-        error("f.hcl", Some("a = 1")),
-        "failed to parse FILE: HCL files are not built yet: write the same settings as JSON"
+        error("f.hcl", Some("server = true\nports { http = \"x\" }")),
+        "failed to parse FILE: 1 error(s) decoding:\n\n* 'ports.http' expected type 'int', got unconvertible type \
+         'string' (at 2:9)"
     );
     assert_eq!(
         error("f.txt", Some("{}")),
-        "failed to parse FILE: the file's extension must be .json, or -config-format=json must be given"
+        "failed to parse FILE: the file's extension must be .hcl or .json, or -config-format must be given"
     );
+}
+
+#[test]
+fn hcl_and_json_are_one() {
+    let dir = tempfile::tempdir().expect("temporary directory");
+    let write = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path
+    };
+    let hcl = write(
+        "a.hcl",
+        r#"
+        Node_Name = "n" // keys match without case
+        node_meta { Rack = "r1" }
+        ports { http = 1, dns = -1 }
+        recursors = ["1.1.1.1"]
+        service { name = "one" port = 1 }
+        services { name = "two" check { ttl = "5s" } }
+        services { name = "three" }
+        check = { id = "c" ttl = "10s" }
+        watches { type = "key" key = "a" args = ["true"] }"#,
+    );
+    let json = write(
+        "b.json",
+        r#"{"ports":[{"dns":2}],"recursors":["2.2.2.2"],"service":{"Name":"four"},"checks":[{"ID":"d","TTL":"1s"}]}"#,
+    );
+    let mut flags = AgentFlags { config_paths: vec![hcl, json], ..AgentFlags::default() };
+    flags.set("recursor", &["0.1.2.3".to_owned()]).expect("known");
+    flags.set("node", &["flag".to_owned()]).expect("known");
+    flags.set("hcl", &["node_name = \"inline\"".to_owned()]).expect("known");
+    let merged = load(&flags).expect("accepted");
+    assert_eq!(
+        merged.tree,
+        json!({"node_name": "inline", "node_meta": {"Rack": "r1"}, "ports": {"http": 1, "dns": 2},
+            "recursors": ["0.1.2.3", "1.1.1.1", "2.2.2.2"]})
+    );
+    let names: Vec<_> = merged.definitions.services.iter().map(|s| s.name.as_str()).collect();
+    assert_eq!(names, ["two", "three", "one", "four"]);
+    let ids: Vec<_> = merged.definitions.checks.iter().map(|c| c.id.as_str()).collect();
+    assert_eq!((ids, merged.watches.len()), (vec!["c", "d"], 1));
 }
 
 #[test]
@@ -115,7 +159,9 @@ proptest! {
             at = &mut at[part];
         }
         *at = tree;
-        if let Err(error) = check(&Origin::File("some.json".into()), &layer, &mut Vec::new()) {
+        shape(&mut layer, "");
+        let layer = Layer { origin: Origin::File("some.json".into()), document: Document::plain(layer) };
+        if let Err(error) = check(&layer, &mut Vec::new()) {
             prop_assert!(error.to_string().contains("some.json"), "{error}");
         }
     }

@@ -11,9 +11,8 @@ impl Lookup<'_> {
     /// Loops end because every step lowers the depth.
     pub(super) fn follow(&mut self, name: &Name, question: Question<'_>, ttl: u32, answer: &mut Answer) -> Vec<Record> {
         let folded = name.folded();
-        let (Some(head), Some(depth)) = (self.zone.within(folded.wire()), question.depth.checked_sub(1)) else {
-            return Vec::new();
-        };
+        let Some(depth) = question.depth.checked_sub(1) else { return Vec::new() };
+        let Some(head) = self.zone.within(folded.wire()) else { return self.beyond(folded) };
         let mut found = self.inside(head, Question { name: folded.wire(), qtype: TYPE_ANY, depth });
         answer.depends.append(&mut found.depends);
         if found.shuffle && found.groups_max < found.answers.len() {
@@ -30,6 +29,17 @@ impl Lookup<'_> {
                 Owner::Target | Owner::Named(_) => Record { ttl, ..record },
             })
             .collect()
+    }
+
+    /// What recursors said about a folded name; if they were not asked yet, it is noted.
+    fn beyond(&mut self, name: Name) -> Vec<Record> {
+        if let Some(records) = self.outside.get(&name) {
+            return records.clone();
+        }
+        if !self.zone.options.recursors.is_empty() && !self.missing.contains(&name) {
+            self.missing.push(name);
+        }
+        Vec::new()
     }
 
     /// An alias and what it leads to.

@@ -1,8 +1,8 @@
 //! From a question to an [`Answer`]: which names exist, and what they are. Pure functions of the state; they know no
 //! sizes and no bytes of messages, and they never wait.
 //!
-//! Follows Consul 1.8 but for what `connect` names, recursors and other data centers would need: those
-//! names do not exist yet.
+//! Follows Consul 1.8 but for what `connect` names and other data centers would need: those names do not exist yet.
+//! What only recursors know is named in the result, for whoever can wait.
 
 mod alias;
 mod authority;
@@ -12,7 +12,8 @@ mod service;
 
 use super::answer::{Answer, Data, Dependency, Group, Record};
 use super::compose::Dice;
-use super::name::{self, Reverse};
+use super::name::{self, Name, Reverse};
+use super::recursor::Outside;
 use super::reverse::ReverseTree;
 use super::types::{Rcode, TYPE_A, TYPE_AAAA, TYPE_ANY, TYPE_AXFR, TYPE_NS, TYPE_SOA, TYPE_SRV, TYPE_TXT};
 use super::zone::Zone;
@@ -30,6 +31,10 @@ pub(super) struct Lookup<'a> {
     pub(super) state: &'a State,
     /// Names of addresses.
     pub(super) reverse: &'a ReverseTree,
+    /// What recursors said about names outside of the zones.
+    pub(super) outside: &'a Outside,
+    /// Names outside of the zones that the answer lacks, folded.
+    pub(super) missing: Vec<Name>,
     /// For choices that are made once per answer and not once per reply.
     pub(super) dice: &'a mut Dice,
 }
@@ -63,7 +68,7 @@ impl Lookup<'_> {
             return self.pointer(reverse);
         }
         let Some(head) = self.zone.within(name) else {
-            return Answer { authoritative: false, ..Answer::new(Rcode::Refused) };
+            return Answer { authoritative: false, elsewhere: true, ..Answer::new(Rcode::Refused) };
         };
         match qtype {
             TYPE_SOA => self.start_of_authority(),
@@ -137,13 +142,14 @@ impl Lookup<'_> {
         let mut answer = Answer::new(Rcode::NoError);
         if let Reverse::Address(address) = reverse {
             let index = self.reverse.index(self.state, self.zone);
-            let group = |name: &name::Name| Group::of(Record::of_question(0, Data::Ptr(name.clone())));
+            let group = |name: &Name| Group::of(Record::of_question(0, Data::Ptr(name.clone())));
             answer.answers = index.names(address).iter().map(group).collect();
             answer.depends.push(Dependency::Addresses(index.revisions.0, index.revisions.1));
         }
         if answer.answers.is_empty() {
             // Where Consul would ask its recursors, and fails without.
-            return Answer { authoritative: false, recursion_available: true, ..Answer::new(Rcode::ServFail) };
+            let failed = Answer::new(Rcode::ServFail);
+            return Answer { authoritative: false, recursion_available: true, elsewhere: true, ..failed };
         }
         answer.keep = true;
         answer

@@ -1,7 +1,7 @@
 //! A catalog to ask about, a way to ask, and replies as text.
 
 use crate::command::{CatalogCheck, CatalogRegister, Command, Record, Register};
-use crate::dns::options::Options;
+use crate::dns::options::{LiveOptions, Options};
 use crate::dns::responder::{Responder, Transport};
 use crate::dns::reverse::ReverseTree;
 use crate::dns::types::TYPE_OPT;
@@ -65,8 +65,9 @@ pub(in crate::dns) fn identity() -> Identity {
 
 /// A responder with a fixed seed.
 pub(in crate::dns) fn responder(options: Options) -> Responder {
+    let live = LiveOptions::new(options.clone());
     let zone = Zone::new(&identity(), options).unwrap();
-    Responder::new(Arc::new(zone), Arc::new(ReverseTree::default()), 7)
+    Responder::new(Arc::new(zone), &live, Arc::new(ReverseTree::default()), 7)
 }
 
 /// A query; EDNS size 0: without EDNS.

@@ -5,4 +5,5 @@ pub(super) mod fixture;
 mod golden;
 mod properties;
 mod query;
+mod recursors;
 mod sockets;

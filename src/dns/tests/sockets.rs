@@ -1,7 +1,8 @@
 //! The real sockets, on loopback.
 
 use super::fixture::*;
-use crate::dns::options::Options;
+use crate::clock::Clock;
+use crate::dns::options::{LiveOptions, Options};
 use crate::dns::server::Bound;
 use crate::machine::State;
 use hickory_proto::rr::RecordType::{A, SRV};
@@ -15,31 +16,33 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 /// Long enough for any machine; a test that waits for it fails.
-const PATIENCE: Duration = Duration::from_secs(20);
+pub(super) const PATIENCE: Duration = Duration::from_secs(20);
 
 /// A running server of a service `web` with 40 instances.
-struct Server {
-    address: SocketAddr,
+pub(super) struct Server {
+    pub(super) address: SocketAddr,
     stop: oneshot::Sender<()>,
     ended: JoinHandle<io::Result<()>>,
 }
 
 impl Server {
-    fn start(address: &str, options: Options) -> Server {
+    pub(super) fn start(address: &str, options: Options) -> Server {
         let mut state = State::new();
         crowd(&mut state, "web", 40);
+        let outside = instance("ext", "m00001", "ext", "www.example.com", 443);
+        apply(&mut state, catalog(node("m00001", "10.0.0.1"), Some(outside), Vec::new()));
         let state = Arc::new(state);
         let bound = Bound::bind(&[address.parse().unwrap()]).unwrap();
         let address = bound.addresses()[0];
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
-            bound.run(&identity(), options, 1, move || state.clone(), stopped).await
+            bound.run(&identity(), LiveOptions::new(options), Clock::manual(0, 1), move || state.clone(), stopped).await
         });
         Server { address, stop, ended }
     }
 
-    async fn end(self) {
+    pub(super) async fn end(self) {
         drop(self.stop);
         tokio::time::timeout(PATIENCE, self.ended).await.expect("ends in time").unwrap().unwrap();
         // The port is free again for both.
@@ -47,7 +50,7 @@ impl Server {
     }
 }
 
-async fn ask_udp(socket: &UdpSocket, query: &[u8]) -> Reply {
+pub(super) async fn ask_udp(socket: &UdpSocket, query: &[u8]) -> Reply {
     socket.send(query).await.unwrap();
     let mut buffer = vec![0; 65_535];
     let bytes = tokio::time::timeout(PATIENCE, socket.recv(&mut buffer)).await.expect("a reply").unwrap();
@@ -139,6 +142,14 @@ async fn a_domain_that_is_no_name_is_an_error() {
     let bound = Bound::bind(&["127.0.0.1:0".parse().unwrap()]).unwrap();
     let identity = crate::dns::zone::Identity { domain: "a..b".into(), ..identity() };
     let state = Arc::new(State::new());
-    let ended = bound.run(&identity, Options::default(), 1, move || state.clone(), std::future::pending()).await;
+    let ended = bound
+        .run(
+            &identity,
+            LiveOptions::new(Options::default()),
+            Clock::manual(0, 1),
+            move || state.clone(),
+            std::future::pending(),
+        )
+        .await;
     assert_eq!(ended.unwrap_err().to_string(), "domain: \"a..b\" is no domain name");
 }

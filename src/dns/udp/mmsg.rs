@@ -4,11 +4,13 @@
 #![allow(unsafe_code, reason = "recvmmsg, sendmmsg and setsockopt are foreign functions without a safe wrapper")]
 
 use super::{Datagrams, QUERY_BYTES_MAX, Reply};
+use crate::dns::recursor::SendReply;
 use std::io;
 use std::mem::{size_of, size_of_val, zeroed};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::fd::{AsRawFd, RawFd};
 use std::ptr::null_mut;
+use std::sync::Arc;
 
 /// Messages per system call.
 const BATCH: usize = 32;
@@ -78,6 +80,26 @@ impl Datagrams for Batch {
     fn message(&self, at: usize) -> &[u8] {
         let bytes = self.lengths[at].0.min(QUERY_BYTES_MAX);
         &self.buffers[at][..bytes]
+    }
+
+    fn sender(&self, socket: &Arc<UdpSocket>, at: usize) -> SendReply {
+        let (socket, mut name, mut control) = (socket.clone(), self.names[at], self.controls[at]);
+        let (_, name_bytes, control_bytes) = self.lengths[at];
+        Box::new(move |bytes| {
+            // The kernel only reads what this points to; the type has no const form.
+            let mut vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+            let mut header = header(&mut vector).msg_hdr;
+            header.msg_name = (&raw mut name).cast();
+            header.msg_namelen = name_bytes;
+            if control_bytes > 0 {
+                forget_interface(&mut control);
+                header.msg_control = control.as_mut_ptr().cast();
+                header.msg_controllen = control_bytes.min(size_of_val(&control)) as _;
+            }
+            // SAFETY: the header points to buffers of the lengths it says, which live until the call returns.
+            // What cannot be sent is dropped, as the network may do with any.
+            let _ = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const header, 0) };
+        })
     }
 
     fn send(&mut self, socket: &UdpSocket, replies: &[Reply], bytes: &[u8]) {

@@ -5,7 +5,8 @@ mod mmsg;
 #[cfg(any(test, not(target_os = "linux")))]
 mod plain;
 
-use super::responder::{Responder, Transport};
+use super::recursor::{Forwarder, SendReply};
+use super::responder::{Forward, Outcome, Responder, Transport};
 use crate::machine::State;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -49,6 +50,8 @@ trait Datagrams {
     fn receive(&mut self, socket: &UdpSocket) -> io::Result<usize>;
     /// One of the messages received last.
     fn message(&self, at: usize) -> &[u8];
+    /// A way to answer one of the messages received last after others.
+    fn sender(&self, socket: &Arc<UdpSocket>, at: usize) -> SendReply;
     /// Sends replies to their senders. One that cannot be sent is dropped, as the network may do with any.
     fn send(&mut self, socket: &UdpSocket, replies: &[Reply], bytes: &[u8]);
 }
@@ -68,15 +71,23 @@ pub(super) struct Worker {
 
 impl Worker {
     /// Starts the thread.
-    pub(super) fn start(socket: UdpSocket, source: StateSource, responder: Responder) -> io::Result<Worker> {
+    pub(super) fn start(
+        socket: UdpSocket,
+        source: StateSource,
+        responder: Responder,
+        forwarder: Arc<Forwarder>,
+    ) -> io::Result<Worker> {
         socket.set_read_timeout(Some(WAKE_EVERY))?;
-        let datagrams_socket = socket.try_clone()?;
+        let datagrams_socket = Arc::new(socket.try_clone()?);
         let stop = Arc::new(AtomicBool::new(false));
         let stopped = stop.clone();
         let name = format!("dns-udp-{}", socket.local_addr()?.port());
         let thread = std::thread::Builder::new().name(name).spawn(move || {
             match Batch::new(&datagrams_socket) {
-                Ok(batch) => run(batch, &datagrams_socket, &source, responder, &stopped),
+                Ok(batch) => {
+                    let later = |message: &[u8], forward, send| forwarder.answer_later(message.to_vec(), forward, send);
+                    run(batch, &datagrams_socket, &source, responder, &later, &stopped);
+                }
                 Err(error) => tracing::error!(%error, "dns over udp cannot start"),
             };
         })?;
@@ -98,9 +109,10 @@ impl Worker {
 
 fn run(
     mut datagrams: impl Datagrams,
-    socket: &UdpSocket,
+    socket: &Arc<UdpSocket>,
     source: &StateSource,
     mut responder: Responder,
+    later: &dyn Fn(&[u8], Forward, SendReply),
     stop: &AtomicBool,
 ) {
     let mut bytes = Vec::new();
@@ -119,7 +131,10 @@ fn run(
         let state = source();
         for at in 0..count {
             let start = bytes.len();
-            responder.respond(&state, datagrams.message(at), Transport::Udp, &mut bytes);
+            let message = datagrams.message(at);
+            if let Outcome::Later(forward) = responder.respond(&state, message, Transport::Udp, &mut bytes) {
+                later(message, forward, datagrams.sender(socket, at));
+            }
             if bytes.len() > start {
                 replies.push((at, start..bytes.len()));
             }
@@ -143,8 +158,8 @@ mod tests {
     use hickory_proto::rr::RecordType;
 
     /// One query and its reply by way of these buffers, then the end.
-    fn answers<D: Datagrams + 'static>() -> usize {
-        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+    fn answers<D: Datagrams + 'static>() -> (usize, Vec<u8>) {
+        let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").expect("a socket"));
         let client = UdpSocket::bind("127.0.0.1:0").expect("a socket");
         client.connect(socket.local_addr().expect("bound")).expect("connected");
         client.set_read_timeout(Some(Duration::from_secs(20))).expect("a time-out");
@@ -152,27 +167,33 @@ mod tests {
         fixture::crowd(&mut state, "web", 4);
         let (state, stop) = (Arc::new(state), Arc::new(AtomicBool::new(false)));
         let source: StateSource = Arc::new(move || state.clone());
-        let (stopped, responder) = (stop.clone(), fixture::responder(Default::default()));
+        let recursors = vec!["127.0.0.1:1".parse().expect("an address")];
+        let options = crate::dns::Options { recursors, ..Default::default() };
+        let (stopped, responder) = (stop.clone(), fixture::responder(options));
         let thread = std::thread::spawn(move || {
-            run(D::new(&socket).expect("buffers"), &socket, &source, responder, &stopped);
+            let later = |_: &[u8], _, send: SendReply| send(b"later");
+            run(D::new(&socket).expect("buffers"), &socket, &source, responder, &later, &stopped);
         });
         client.send(&fixture::query("web.service.consul.", RecordType::A, 4096)).expect("sent");
         let mut buffer = [0; 512];
+        let bytes = client.recv(&mut buffer).expect("a reply");
+        let answers = fixture::read(&buffer[..bytes]).answers.len();
+        client.send(&fixture::query("www.example.com.", RecordType::A, 4096)).expect("sent");
         let bytes = client.recv(&mut buffer).expect("a reply");
         stop.store(true, Ordering::Release);
         // What wakes the thread.
         client.send(&[]).expect("sent");
         thread.join().expect("the thread ends");
-        fixture::read(&buffer[..bytes]).answers.len()
+        (answers, buffer[..bytes].to_vec())
     }
 
     #[test]
     fn one_datagram_at_a_time() {
-        assert_eq!(answers::<plain::Single>(), 4);
+        assert_eq!(answers::<plain::Single>(), (4, b"later".to_vec()));
     }
 
     #[test]
     fn many_datagrams_at_a_time() {
-        assert_eq!(answers::<Batch>(), 4);
+        assert_eq!(answers::<Batch>(), (4, b"later".to_vec()));
     }
 }

@@ -1,8 +1,10 @@
 //! One datagram at a time, by what every system has.
 
 use super::{Datagrams, QUERY_BYTES_MAX, Reply};
+use crate::dns::recursor::SendReply;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
 
 /// One message and its sender.
 #[derive(Debug)]
@@ -26,6 +28,15 @@ impl Datagrams for Single {
 
     fn message(&self, _: usize) -> &[u8] {
         &self.buffer[..self.bytes]
+    }
+
+    fn sender(&self, socket: &Arc<UdpSocket>, _: usize) -> SendReply {
+        let (socket, to) = (socket.clone(), self.from);
+        Box::new(move |bytes| {
+            if let Some(to) = to {
+                let _ = socket.send_to(bytes, to);
+            }
+        })
     }
 
     fn send(&mut self, socket: &UdpSocket, replies: &[Reply], bytes: &[u8]) {

@@ -18,10 +18,6 @@ use tokio::time::Instant;
 const X_CONSUL_CONTENTHASH: HeaderName = HeaderName::from_static("x-consul-contenthash");
 const X_CONSUL_REASON: HeaderName = HeaderName::from_static("x-consul-reason");
 
-/// How long a read by hash waits that names no time, and how long at most.
-const WAIT_DEFAULT: Duration = Duration::from_secs(300);
-const WAIT_MAX: Duration = Duration::from_secs(600);
-
 /// GET agent/services
 pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     call.check_namespace()?;
@@ -43,7 +39,8 @@ pub(super) async fn service(call: Call) -> Result<Answer, Error> {
     };
     call.check_namespace()?;
     let wait = u64::try_from(wait).map_or(Duration::ZERO, Duration::from_nanos);
-    let wait = if wait.is_zero() { WAIT_DEFAULT } else { wait.min(WAIT_MAX) };
+    let options = &call.gateway.options;
+    let wait = if wait.is_zero() { options.wait_default } else { wait.min(options.wait_max) };
     let deadline = Instant::now() + wait;
     let seen = call.query.get("hash").unwrap_or_default();
     let agent = &call.gateway.options.agent;

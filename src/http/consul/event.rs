@@ -81,7 +81,7 @@ pub(super) async fn list(call: Call) -> Result<Answer, Error> {
     let read = Read::of_wait(&call.query)?;
     let core = &call.gateway.core;
     let name = call.query.get("name").filter(|name| !name.is_empty());
-    let deadline = read.deadline(core.clock().random());
+    let deadline = read.deadline(&call.gateway);
     let mut changes = core.subscribe_events();
     loop {
         // Seen before the events are looked at, so that none is missed.

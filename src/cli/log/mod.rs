@@ -1,7 +1,11 @@
-//! The log: lines in the shape of Consul's, or JSON, on standard output.
+//! The log: lines in the shape of Consul's, or JSON, on standard output, and in a file and syslog if asked for.
+
+mod file;
+mod output;
 
 use crate::clock::Clock;
-use crate::config::{Config, LogLevel};
+use crate::config::{Config, LogLevel, Notice};
+use output::Outputs;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
@@ -12,11 +16,31 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::reload;
 use tracing_subscriber::util::SubscriberInitExt;
 
+/// Changes the level of a log that runs.
+pub(super) type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
+
 /// Starts the log of this process and writes what the configuration had to say.
-pub(super) fn start(config: &Config) -> Result<(), String> {
-    let level = match config.log_level {
+pub(super) fn start(config: &Config) -> Result<SetLevel, String> {
+    let clock = Clock::system();
+    let outputs = Outputs::open(&config.log, &clock)?;
+    let lines = Lines { clock, json: config.log.json };
+    let (filter, handle) = reload::Layer::new(targets(config.log.level));
+    let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(outputs).event_format(lines);
+    let started = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    started.map_err(|e| format!("cannot start the log: {e}"))?;
+    write_notices(&config.notices);
+    Ok(Box::new(move |level| {
+        if let Err(error) = handle.reload(targets(level)) {
+            tracing::error!(target: "lictor::agent", %error, "the log level could not be changed");
+        }
+    }))
+}
+
+fn targets(level: LogLevel) -> Targets {
+    let level = match level {
         LogLevel::Trace => LevelFilter::TRACE,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
@@ -25,12 +49,11 @@ pub(super) fn start(config: &Config) -> Result<(), String> {
     };
     // The libraries below us only speak up when something is wrong, but for whoever asks for everything.
     let others = if level == LevelFilter::TRACE { level } else { level.min(LevelFilter::WARN) };
-    let targets = Targets::new().with_target("lictor", level).with_default(others);
-    let lines = Lines { clock: Clock::system(), json: config.log_json };
-    let layer = tracing_subscriber::fmt::layer().with_ansi(false).event_format(lines);
-    let started = tracing_subscriber::registry().with(layer.with_filter(targets)).try_init();
-    started.map_err(|e| format!("cannot start the log: {e}"))?;
-    for notice in &config.notices {
+    Targets::new().with_target("lictor", level).with_default(others)
+}
+
+fn write_notices(notices: &[Notice]) {
+    for notice in notices {
         match notice.level {
             LogLevel::Trace | LogLevel::Debug => tracing::debug!(target: "lictor::agent", "{}", notice.text),
             LogLevel::Info => tracing::info!(target: "lictor::agent", "{}", notice.text),
@@ -38,7 +61,6 @@ pub(super) fn start(config: &Config) -> Result<(), String> {
             LogLevel::Error => tracing::error!(target: "lictor::agent", "{}", notice.text),
         }
     }
-    Ok(())
 }
 
 /// UTC to the millisecond, as in `2026-11-22T10:00:18.302Z`. The date is by the civil calendar, counted in years that begin in March so that the leap

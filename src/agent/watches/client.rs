@@ -1,0 +1,86 @@
+//! Requests of watches: reads of the agent's own API, and handlers that are URLs.
+
+use bytes::Bytes;
+use http::header::HOST;
+use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpStream, UnixStream};
+use tokio_util::task::AbortOnDropHandle;
+
+/// The most bytes of an answer.
+const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
+
+/// Where the agent's HTTP API is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Api {
+    /// An address; one that means all is reached by way of this machine.
+    Tcp(SocketAddr),
+    /// A Unix socket.
+    Unix(PathBuf),
+}
+
+/// What an endpoint says.
+pub(super) struct Answer {
+    pub(super) index: u64,
+    /// Null for what does not exist.
+    pub(super) document: Value,
+}
+
+/// Reads an endpoint; the error is for people.
+pub(super) async fn get(api: &Api, path: &str) -> Result<Answer, String> {
+    let request = Request::get(path).header(HOST, "localhost").body(Full::default()).map_err(|e| e.to_string())?;
+    let (response, _connection) = match api {
+        Api::Tcp(address) => talk(TcpStream::connect(address).await.map_err(|e| e.to_string())?, request).await?,
+        Api::Unix(path) => talk(UnixStream::connect(path).await.map_err(|e| e.to_string())?, request).await?,
+    };
+    let status = response.status();
+    let index = response.headers().get("x-consul-index").and_then(|v| v.to_str().ok()?.parse().ok());
+    let body =
+        Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await.map_err(|e| e.to_string())?.to_bytes();
+    match (status, index) {
+        (StatusCode::OK, Some(index)) => {
+            let document = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
+            Ok(Answer { index, document })
+        }
+        (StatusCode::NOT_FOUND, Some(index)) => Ok(Answer { index, document: Value::Null }),
+        (status, _) => {
+            Err(format!("Unexpected response code: {} ({})", status.as_u16(), String::from_utf8_lossy(&body)))
+        }
+    }
+}
+
+/// Sends a result to a URL, and says with which status it was taken.
+pub(super) async fn send(url: &str, method: &str, headers: HeaderMap, body: Bytes) -> Result<StatusCode, String> {
+    let uri: Uri = url.parse().map_err(|e| format!("{url:?}: {e}"))?;
+    let host = uri.host().ok_or_else(|| format!("{url:?} names no host"))?;
+    let address = (host.trim_matches(['[', ']']), uri.port_u16().unwrap_or(80));
+    let authority = uri.authority().map(|a| a.as_str()).unwrap_or(host);
+    let target = uri.path_and_query().map_or("/", |p| p.as_str());
+    let method = Method::from_bytes(method.as_bytes()).map_err(|e| e.to_string())?;
+    let request = Request::builder().method(method).uri(target).header(HOST, authority);
+    let mut request = request.body(Full::new(body)).map_err(|e| e.to_string())?;
+    request.headers_mut().extend(headers);
+    let stream = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
+    let (response, _connection) = talk(stream, request).await?;
+    Ok(response.status())
+}
+
+async fn talk(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    request: Request<Full<Bytes>>,
+) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), String> {
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
+    let connection = AbortOnDropHandle::new(tokio::spawn(async move {
+        // What went wrong is said to whoever waits for the response.
+        let _ = connection.await;
+    }));
+    let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
+    Ok((response, connection))
+}

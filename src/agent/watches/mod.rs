@@ -1,0 +1,188 @@
+//! Watches of configuration files: what they look at is asked of the agent's own HTTP API, and their handlers run at
+//! the start and at every change, one at a time per watch.
+//!
+//! Must never: hold up the agent, or keep more than the last result of each watch.
+
+mod client;
+mod handler;
+
+use crate::config::{WatchPlan, WatchTarget};
+use client::Answer;
+pub use client::Api;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use serde_json::Value;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+use tokio_util::task::AbortOnDropHandle;
+use tracing::warn;
+
+/// Pause after a first failure; it grows with the square of the failures in a row, as in Consul.
+const RETRY: Duration = Duration::from_secs(5);
+/// The longest pause.
+const RETRY_MAX: Duration = Duration::from_secs(180);
+/// What need not be escaped in a path or query.
+const PLAIN: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~').remove(b'/');
+
+/// The watches that run. They end when this is dropped.
+#[derive(Debug)]
+pub struct Watches {
+    api: Option<Api>,
+    running: Mutex<Vec<AbortOnDropHandle<()>>>,
+}
+
+impl Watches {
+    /// None yet; they will ask this API.
+    pub fn new(api: Option<Api>) -> Watches {
+        Watches { api, running: Mutex::default() }
+    }
+
+    /// Ends those that run, and starts these. Needs a tokio runtime.
+    pub fn set(&self, plans: &[WatchPlan]) {
+        let started = match &self.api {
+            Some(api) => plans.iter().map(|plan| start(api.clone(), plan.clone())).collect(),
+            None => {
+                if !plans.is_empty() {
+                    warn!("watches need the HTTP API, which is off: they do not run");
+                }
+                Vec::new()
+            }
+        };
+        // The value is whole after every statement, so a panic elsewhere cannot have broken it.
+        *self.running.lock().unwrap_or_else(PoisonError::into_inner) = started;
+    }
+}
+
+fn start(api: Api, plan: WatchPlan) -> AbortOnDropHandle<()> {
+    AbortOnDropHandle::new(tokio::spawn(async move { run(&api, &plan).await }))
+}
+
+/// What a watch has seen.
+#[derive(Default)]
+struct Seen {
+    index: u64,
+    document: Option<Value>,
+    /// Id of the last event.
+    event: String,
+}
+
+async fn run(api: &Api, plan: &WatchPlan) {
+    let mut seen = Seen::default();
+    let mut failures: u32 = 0;
+    loop {
+        match client::get(api, &path(plan, seen.index)).await {
+            Ok(answer) => {
+                failures = 0;
+                if let Some(document) = seen.take_up(&plan.target, answer) {
+                    handler::run(&plan.handler, seen.index, &document).await;
+                }
+            }
+            Err(reason) => {
+                failures = failures.saturating_add(1);
+                let pause = RETRY.saturating_mul(failures.saturating_mul(failures)).min(RETRY_MAX);
+                warn!(target = ?plan.target, %reason, retry = ?pause, "a watch failed");
+                tokio::time::sleep(pause).await;
+            }
+        }
+    }
+}
+
+impl Seen {
+    /// Notes an answer, and gives the document for the handler if it is new.
+    fn take_up(&mut self, target: &WatchTarget, answer: Answer) -> Option<Value> {
+        let index = answer.index;
+        // An index that goes back means another history: all is new again.
+        let same = index == self.index && self.document.is_some();
+        self.index = if index < self.index { 0 } else { index };
+        if same {
+            return None;
+        }
+        let document = match (target, answer.document) {
+            (WatchTarget::Key(_), Value::Array(mut pairs)) if !pairs.is_empty() => pairs.remove(0),
+            (WatchTarget::Event(_), Value::Array(events)) => self.new_events(events),
+            (_, document) => document,
+        };
+        if self.document.as_ref() == Some(&document) {
+            return None;
+        }
+        self.document = Some(document.clone());
+        Some(document)
+    }
+
+    fn new_events(&mut self, mut events: Vec<Value>) -> Value {
+        let id = |event: &Value| event.get("ID").and_then(Value::as_str).unwrap_or_default().to_owned();
+        let last = events.last().map(id).unwrap_or_default();
+        if let Some(at) = events.iter().position(|event| id(event) == self.event) {
+            events.drain(..=at);
+        }
+        self.event = last;
+        Value::Array(events)
+    }
+}
+
+/// The request for what is after `index`.
+fn path(plan: &WatchPlan, index: u64) -> String {
+    let plain = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
+    let (path, mut query) = match &plan.target {
+        WatchTarget::Key(key) => (format!("/v1/kv/{}", plain(key)), String::new()),
+        WatchTarget::KeyPrefix(prefix) => (format!("/v1/kv/{}", plain(prefix)), "&recurse=".to_owned()),
+        WatchTarget::Services => ("/v1/catalog/services".to_owned(), String::new()),
+        WatchTarget::Nodes => ("/v1/catalog/nodes".to_owned(), String::new()),
+        WatchTarget::Service { service, tags, passing } => {
+            let tags: String = tags.iter().map(|tag| format!("&tag={}", plain(tag))).collect();
+            let passing = if *passing { "&passing=1" } else { "" };
+            (format!("/v1/health/service/{}", plain(service)), format!("{tags}{passing}"))
+        }
+        WatchTarget::ChecksOfService(service) => (format!("/v1/health/checks/{}", plain(service)), String::new()),
+        WatchTarget::ChecksInState(state) => (format!("/v1/health/state/{}", plain(state)), String::new()),
+        WatchTarget::Event(name) => ("/v1/event/list".to_owned(), format!("&name={}", plain(name))),
+    };
+    if plan.stale {
+        query.push_str("&stale=");
+    }
+    format!("{path}?index={index}{query}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::WatchHandler;
+    use serde_json::json;
+
+    fn plan(target: WatchTarget, stale: bool) -> WatchPlan {
+        WatchPlan { target, stale, handler: WatchHandler::Program(vec!["true".to_owned()]) }
+    }
+
+    #[test]
+    fn each_target_has_its_endpoint() {
+        let service =
+            WatchTarget::Service { service: "we b".to_owned(), tags: vec!["a".into(), "b&".into()], passing: true };
+        for (target, expected) in [
+            (WatchTarget::Key("a/b c".to_owned()), "/v1/kv/a/b%20c?index=7&stale="),
+            (WatchTarget::KeyPrefix("a/".to_owned()), "/v1/kv/a/?index=7&recurse=&stale="),
+            (service, "/v1/health/service/we%20b?index=7&tag=a&tag=b%26&passing=1&stale="),
+            (WatchTarget::ChecksInState("any".to_owned()), "/v1/health/state/any?index=7&stale="),
+            (WatchTarget::Event("e".to_owned()), "/v1/event/list?index=7&name=e&stale="),
+        ] {
+            assert_eq!(path(&plan(target, true), 7), expected);
+        }
+        assert_eq!(path(&plan(WatchTarget::Nodes, false), 0), "/v1/catalog/nodes?index=0");
+    }
+
+    #[test]
+    fn handlers_see_what_is_new() {
+        let answer = |index, document| Answer { index, document };
+        let key = WatchTarget::Key("a".to_owned());
+        let mut seen = Seen::default();
+        assert_eq!(seen.take_up(&key, answer(1, Value::Null)), Some(Value::Null));
+        assert_eq!(seen.take_up(&key, answer(1, Value::Null)), None);
+        assert_eq!(seen.take_up(&key, answer(2, Value::Null)), None);
+        assert_eq!(seen.take_up(&key, answer(3, json!([{"Key": "a"}]))), Some(json!({"Key": "a"})));
+        assert_eq!(seen.take_up(&key, answer(2, json!([{"Key": "b"}]))), Some(json!({"Key": "b"})));
+        assert_eq!(seen.index, 0);
+        let event = WatchTarget::Event(String::new());
+        let mut seen = Seen::default();
+        assert_eq!(seen.take_up(&event, answer(1, json!([{"ID": "x"}]))), Some(json!([{"ID": "x"}])));
+        let both = json!([{"ID": "x"}, {"ID": "y"}]);
+        assert_eq!(seen.take_up(&event, answer(2, both)), Some(json!([{"ID": "y"}])));
+    }
+}

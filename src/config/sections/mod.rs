@@ -1,0 +1,13 @@
+//! The groups of settings that one part of the server is told together, each with its defaults and checks.
+
+mod checks;
+mod dns;
+mod http;
+mod limits;
+mod log;
+
+pub use checks::CheckSettings;
+pub use dns::{DnsSettings, SoaSettings};
+pub use http::{HttpSettings, UnixSocket};
+pub use limits::{Limits, QueryTimes};
+pub use log::{LogFile, LogSettings};

@@ -1,0 +1,46 @@
+//! From the configuration to what each part of the server is told.
+
+use crate::config::{Config, DnsSettings, HttpSettings};
+use crate::{agent, dns, http};
+
+/// What DNS is told.
+pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
+    dns::Options {
+        recursors: settings.recursors.clone(),
+        recursor_timeout: settings.recursor_timeout,
+        udp_answer_limit: settings.udp_answer_limit,
+        a_record_limit: settings.a_record_limit,
+        enable_truncate: settings.enable_truncate,
+        only_passing: settings.only_passing,
+        node_meta_txt: settings.node_meta_txt,
+        disable_compression: settings.disable_compression,
+        node_ttl: settings.node_ttl,
+        service_ttl: settings.service_ttl.clone(),
+        soa: dns::Soa {
+            refresh: settings.soa.refresh,
+            retry: settings.soa.retry,
+            expire: settings.soa.expire,
+            min_ttl: settings.soa.min_ttl,
+        },
+        ..dns::Options::default()
+    }
+}
+
+/// What HTTP refuses and adds.
+pub(super) fn rules(settings: &HttpSettings) -> http::Rules {
+    let writers = settings.allow_write_from.clone();
+    http::Rules::new(settings.block_endpoints.clone(), &settings.response_headers, writers)
+}
+
+/// What the agent is told.
+pub(super) fn agent(config: &Config) -> agent::Settings {
+    let checks = config.checks;
+    agent::Settings {
+        data_dir: config.data_dir.clone(),
+        local_scripts: checks.enable_script_checks || checks.enable_local_script_checks,
+        remote_scripts: checks.enable_script_checks,
+        check_update_interval: checks.update_interval,
+        check_output_max_size: checks.output_max,
+        discard_check_output: checks.discard_output,
+    }
+}

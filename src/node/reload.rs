@@ -1,0 +1,101 @@
+//! Reload: the files are read again, and what may change in a running agent changes.
+
+use super::options;
+use crate::agent::{Agent, Watches};
+use crate::clock::Clock;
+use crate::config::{AgentFlags, Config, LogLevel, Notice};
+use crate::dns::LiveOptions;
+use crate::service::Core;
+use std::sync::Arc;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Mutex;
+use tracing::{debug, error, info, warn};
+
+/// What a reload needs of whoever started the agent.
+pub struct Reloading {
+    /// The command line: its files are read again, and its settings still win.
+    pub flags: AgentFlags,
+    /// Changes the level of the log.
+    pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+}
+
+/// Reads the configuration again on demand, one at a time.
+pub(super) struct Reloader {
+    config: Mutex<Config>,
+    reloading: Reloading,
+    clock: Clock,
+    agent: Agent,
+    dns: LiveOptions,
+    watches: Watches,
+}
+
+impl Reloader {
+    /// A reloader of what runs with `config`.
+    pub(super) fn new(
+        config: Config,
+        reloading: Reloading,
+        clock: Clock,
+        agent: Agent,
+        dns: LiveOptions,
+        watches: Watches,
+    ) -> Arc<Reloader> {
+        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, agent, dns, watches })
+    }
+
+    /// Reads the files again and applies what may change.
+    ///
+    /// # Errors
+    /// What is wrong with the files; nothing has changed then.
+    pub(super) async fn reload(&self) -> Result<(), String> {
+        info!("reloading the configuration");
+        let mut config = self.config.lock().await;
+        let new = self.read(&config).await;
+        let new = new.inspect_err(|reason| error!(%reason, "the new configuration is not used"))?;
+        self.agent.set_node_meta(new.node_meta.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+        self.dns.set(options::dns(&new.dns));
+        if new.watches != config.watches {
+            self.watches.set(&new.watches);
+        }
+        (self.reloading.set_log_level)(new.log.level);
+        for notice in &new.notices {
+            write(notice);
+        }
+        *config = new;
+        info!("the configuration was reloaded");
+        Ok(())
+    }
+
+    /// The new configuration, whose definitions the agent has taken: those may still be wrong.
+    async fn read(&self, config: &Config) -> Result<Config, String> {
+        let new = config.reload(&self.reloading.flags, &self.clock).map_err(|e| e.to_string())?;
+        self.agent.load(new.definitions.clone()).await.map_err(|e| e.to_string())?;
+        Ok(new)
+    }
+
+    /// Reloads on SIGHUP until the server drains.
+    pub(super) async fn run(self: Arc<Self>, core: Core) {
+        let mut hangup = match signal(SignalKind::hangup()) {
+            Ok(hangup) => hangup,
+            Err(error) => {
+                warn!(%error, "SIGHUP cannot be listened for: use the HTTP API to reload");
+                return core.drained().await;
+            }
+        };
+        loop {
+            tokio::select! {
+                // The reason of a failure is logged where it is found.
+                Some(()) = hangup.recv() => { let _ = self.reload().await; }
+                () = core.drained() => return,
+            }
+        }
+    }
+}
+
+fn write(notice: &Notice) {
+    match notice.level {
+        LogLevel::Trace | LogLevel::Debug => debug!("{}", notice.text),
+        LogLevel::Info => info!("{}", notice.text),
+        LogLevel::Warn => warn!("{}", notice.text),
+        LogLevel::Error => error!("{}", notice.text),
+    }
+}
