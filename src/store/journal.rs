@@ -213,11 +213,11 @@ impl Journal {
         for (record, start) in scan.by_ref() {
             match record {
                 Record::Entry { index, bytes } => {
-                    if let Some(last) = self.entries.last().filter(|last| last + 1 != index) {
-                        if Some(last) > purged || index <= last {
-                            let reason = format!("the entries between {last} and {index} are missing");
-                            return Err(StoreError::corrupt(&described, reason));
-                        }
+                    // Purged entries may be missing: a snapshot of the leader's took their place.
+                    let hole = |last: &u64| last + 1 != index && (Some(*last) > purged || index <= *last);
+                    if let Some(last) = self.entries.last().filter(hole) {
+                        let reason = format!("the entries between {last} and {index} are missing");
+                        return Err(StoreError::corrupt(&described, reason));
                     }
                     self.entries.push(index, (start as u32, bytes.len() as u32));
                 }

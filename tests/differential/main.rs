@@ -20,7 +20,6 @@ mod plan;
 
 use common::Random;
 use pair::Pair;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Requests of one seed.
 const STEPS: u64 = 150;
@@ -40,8 +39,8 @@ fn seeds() -> Vec<u64> {
     match number("LICTOR_TEST_SEEDS") {
         None => vec![1, 2],
         Some(count) => {
-            let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or(Duration::ZERO);
-            (0..count).map(|n| now.as_secs() * 1000 + n).collect()
+            let first = u64::from(std::process::id()) << 20;
+            (first..first + count).collect()
         }
     }
 }

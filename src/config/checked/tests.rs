@@ -196,6 +196,7 @@ fn values_that_cannot_be() {
 }
 
 #[test]
+#[allow(clippy::too_many_lines, reason = "a table")]
 fn values_in_files_that_cannot_be() {
     let decoding = "failed to parse FILE: 1 error(s) decoding:\n\n* ";
     for (json, expected) in [

@@ -52,6 +52,9 @@ pub(super) fn decode(text: &str, ops_max: usize) -> Result<TxnBody, Error> {
     Ok(txn)
 }
 
+/// What reads the operation of a kind.
+type Decode = fn(&Object<'_>) -> Result<Decoded, DecodeError>;
+
 /// The operation, and whether it may change something.
 fn operation(object: &Object<'_>) -> Result<Option<(Decoded, bool)>, DecodeError> {
     if let Some(op) = object.object("KV", "KVTxnOp", "api.KVTxnOp")? {
@@ -59,7 +62,7 @@ fn operation(object: &Object<'_>) -> Result<Option<(Decoded, bool)>, DecodeError
         let writes = matches!(verb, "set" | "cas" | "lock" | "unlock" | "delete" | "delete-tree" | "delete-cas");
         return Ok(Some((kv(&op)?, writes)));
     }
-    let kinds: [(&str, &'static str, &str, fn(&Object<'_>) -> Result<Decoded, DecodeError>); 3] = [
+    let kinds: [(&str, &'static str, &str, Decode); 3] = [
         ("Node", "NodeTxnOp", "api.NodeTxnOp", node),
         ("Service", "ServiceTxnOp", "api.ServiceTxnOp", service),
         ("Check", "CheckTxnOp", "api.CheckTxnOp", check),
@@ -105,15 +108,15 @@ fn kv(op: &Object<'_>) -> Result<Decoded, DecodeError> {
     Ok(Ok(BatchOp::Kv(KvOp { verb, key, value: value.into(), flags, index, session })))
 }
 
-/// The verb, or the operation that fails because of it.
-fn catalog_verb(word: &str, kind: &str) -> Result<CatalogVerb, BatchOp> {
+/// The verb, or why the operation fails.
+fn catalog_verb(word: &str, kind: &str) -> Result<CatalogVerb, Text> {
     Ok(match word {
         "get" => CatalogVerb::Get,
         "set" => CatalogVerb::Set,
         "cas" => CatalogVerb::Cas,
         "delete" => CatalogVerb::Delete,
         "delete-cas" => CatalogVerb::DeleteCas,
-        other => return Err(BatchOp::Unknown(format!("unknown {kind} verb {other:?}").into())),
+        other => return Err(format!("unknown {kind} verb {other:?}").into()),
     })
 }
 
@@ -124,7 +127,7 @@ fn writes(verb: CatalogVerb) -> bool {
 fn node(op: &Object<'_>) -> Result<Decoded, DecodeError> {
     let verb = catalog_verb(op.text_of_type("Verb", "api.NodeOp")?, "Node");
     let Some(body) = op.object("Node", "Node", "api.Node")? else {
-        return Ok(verb.map_or_else(Ok, |_| Err("Must provide node".to_owned())));
+        return Ok(verb.map_or_else(|reason| Ok(BatchOp::Unknown(reason)), |_| Err("Must provide node".to_owned())));
     };
     let id = body.text("ID")?;
     let record = NodeRecord {
@@ -137,7 +140,7 @@ fn node(op: &Object<'_>) -> Result<Decoded, DecodeError> {
     let index = body.unsigned("ModifyIndex")?;
     let verb = match verb {
         Ok(verb) => verb,
-        Err(unknown) => return Ok(Ok(unknown)),
+        Err(reason) => return Ok(Ok(BatchOp::Unknown(reason))),
     };
     if verb != CatalogVerb::Get && record.name.is_empty() {
         return Ok(Err("Must provide node".to_owned()));
@@ -177,7 +180,7 @@ fn service(op: &Object<'_>) -> Result<Decoded, DecodeError> {
     };
     let verb = match verb {
         Ok(verb) => verb,
-        Err(unknown) => return Ok(Ok(unknown)),
+        Err(reason) => return Ok(Ok(BatchOp::Unknown(reason))),
     };
     if !writes(verb) {
         let key = InstanceKey { service: ServiceKey::of(name), node, id: id.into() };
@@ -199,13 +202,15 @@ fn service(op: &Object<'_>) -> Result<Decoded, DecodeError> {
 fn check(op: &Object<'_>) -> Result<Decoded, DecodeError> {
     let verb = catalog_verb(op.text_of_type("Verb", "api.CheckOp")?, "Check");
     let Some(body) = op.object("Check", "HealthCheck", "api.HealthCheck")? else {
-        return Ok(verb.map_or_else(Ok, |_| Err("Missing node registration".to_owned())));
+        return Ok(
+            verb.map_or_else(|reason| Ok(BatchOp::Unknown(reason)), |_| Err("Missing node registration".to_owned()))
+        );
     };
     let index = body.unsigned("ModifyIndex")?;
     let (node, id, kind) = (Text::from(body.text("Node")?), body.text("CheckID")?, body.text("Type")?);
     let verb = match verb {
         Ok(verb) => verb,
-        Err(unknown) => return Ok(Ok(unknown)),
+        Err(reason) => return Ok(Ok(BatchOp::Unknown(reason))),
     };
     if !writes(verb) {
         let check = Check { id: id.into(), ..Check::default() };
