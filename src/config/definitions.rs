@@ -16,7 +16,10 @@ pub(super) fn read(origin: &Origin, kind: &str, blocks: &[Value], into: &mut Def
         let path = if blocks.len() == 1 { kind.to_owned() } else { format!("{kind}s[{index}]") };
         if kind == "service" {
             if let Some(found) = Block::read(path, value, &mut faults, service) {
-                refused.extend(found.validate().err().map(|e| format!("service {:?}: {e}", found.own_id())));
+                // As in Consul, one without a name is refused by whoever registers it.
+                if let (false, Err(error)) = (found.name.is_empty(), found.validate()) {
+                    refused.push(format!("service {:?}: {error}", found.own_id()));
+                }
                 into.services.push(found);
             }
         } else if let Some(found) = Block::read(path, value, &mut faults, check) {

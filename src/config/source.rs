@@ -159,10 +159,15 @@ fn read(path: &Path, format: Option<Format>) -> Result<Document, ConfigError> {
     parse(&origin, &text, format)
 }
 
+/// The text of an error; Go's where a file ends too early, because that is what half a file gives.
+fn json_error(error: &serde_json::Error) -> String {
+    if error.is_eof() { "unexpected end of JSON input".to_owned() } else { error.to_string() }
+}
+
 fn parse(origin: &str, text: &str, format: Format) -> Result<Document, ConfigError> {
     let parse_error = |reason: String| ConfigError::Parse { origin: origin.to_owned(), reason };
     let document = match format {
-        Format::Json => Document::plain(serde_json::from_str(text).map_err(|e| parse_error(e.to_string()))?),
+        Format::Json => Document::plain(serde_json::from_str(text).map_err(|e| parse_error(json_error(&e)))?),
         Format::Hcl => hcl::parse(text).map_err(|e| parse_error(e.to_string()))?,
     };
     match &document.tree {

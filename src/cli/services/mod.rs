@@ -1,7 +1,7 @@
 //! `services register|deregister`: services of the agent, from flags or definition files.
 //!
 //! Owns: the two commands and the body of a registration (`body`). Files are read by [`crate::config`], as those of the
-//! agent are. Missing: services in files, until the configuration knows them.
+//! agent are.
 
 mod body;
 
@@ -110,11 +110,10 @@ fn from_flags(flags: &ArgMatches) -> Result<ServiceDefinition, Exit> {
     })
 }
 
-/// The services that configuration files define, checked as an agent would. The configuration refuses the keys that
-/// define services, so there are none in the files that it accepts.
+/// The services that configuration files define, checked as an agent would.
 fn from_files(files: &[String]) -> Result<Vec<ServiceDefinition>, Exit> {
     let mut flags = AgentFlags { dev: true, ..AgentFlags::default() };
     flags.config_paths = files.iter().map(PathBuf::from).collect();
-    Config::load(&flags, &Clock::system()).map_err(|e| Exit::failed(format!("Error: {e}")))?;
-    Ok(Vec::new())
+    let config = Config::load(&flags, &Clock::system()).map_err(|e| Exit::failed(format!("Error: {e}")))?;
+    Ok(config.definitions.services)
 }

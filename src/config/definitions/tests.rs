@@ -93,7 +93,7 @@ fn refusals() {
             json!([{"name": "a", "check": {"ttl": "x"}}]),
             "service.check.ttl: invalid duration: \"x\": time: invalid duration \"x\"",
         ),
-        ("service", json!([{"port": 1}]), "service \"\": Missing service name"),
+        ("service", json!([{"name": "a", "address": "0.0.0.0"}]), "service \"a\": Invalid service address"),
         ("check", json!([{"ttl": "1s"}]), "check \"\": it has neither id nor name"),
         ("check", json!([{"name": "a"}]), "check \"a\": TTL must be > 0 for TTL checks"),
     ] {
