@@ -23,7 +23,7 @@ mod session;
 mod snapshot;
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 pub use self::core::{Core, Facts, Member, Written};
 pub use batch::BatchDone;

@@ -13,8 +13,8 @@ use crate::store::Medium;
 use crate::watch::Hub;
 use std::sync::Arc;
 
-/// A server on `medium` without its edges.
-async fn started(medium: Medium, clock: &Clock) -> (Core, crate::raft::Handle) {
+/// A server named `one` on `medium`, without its edges.
+pub(crate) async fn started(medium: Medium, clock: &Clock) -> (Core, crate::raft::Handle) {
     let hub = Arc::new(Hub::new());
     let options =
         Options { data_dir: None, node_name: "one".into(), advertise: "127.0.0.1:8300".into(), clock: clock.clone() };

@@ -83,27 +83,31 @@ impl Entries {
         Ok(found)
     }
 
-    fn push(&self, index: u64, place: (u32, u32)) {
-        if self.last().is_some_and(|last| last + 1 != index) {
-            // A hole: what was before it is purged, and must not pass for consecutive.
-            self.truncate(0);
-        }
-        let mut segments = self.lock();
-        let Some(segment) = segments.back_mut() else { return };
-        if segment.entries.is_empty() {
-            segment.first = index;
-        }
-        segment.entries.push(place);
-    }
-
-    fn truncate(&self, from: u64) {
-        for segment in self.lock().iter_mut() {
-            segment.entries.truncate(from.saturating_sub(segment.first) as usize);
-        }
-    }
-
+    /// Index of the last entry.
     fn last(&self) -> Option<u64> {
-        self.lock().iter().rev().find_map(Segment::last)
+        last(&self.lock())
+    }
+}
+
+fn last(segments: &VecDeque<Segment>) -> Option<u64> {
+    segments.iter().rev().find_map(Segment::last)
+}
+
+fn push(segments: &mut VecDeque<Segment>, index: u64, place: (u32, u32)) {
+    if last(segments).is_some_and(|last| last + 1 != index) {
+        // A hole: what was before it is purged, and must not pass for consecutive.
+        truncate(segments, 0);
+    }
+    let Some(segment) = segments.back_mut() else { return };
+    if segment.entries.is_empty() {
+        segment.first = index;
+    }
+    segment.entries.push(place);
+}
+
+fn truncate(segments: &mut VecDeque<Segment>, from: u64) {
+    for segment in segments {
+        segment.entries.truncate(from.saturating_sub(segment.first) as usize);
     }
 }
 
@@ -198,7 +202,8 @@ impl Journal {
         };
         let bytes = read().map_err(|e| fail(&self.medium, number, "read the raft log", e))?;
         (self.grown, self.next) = (bytes.len() as u64, number + 1);
-        self.entries.lock().push_back(Segment::new(number, file.clone()));
+        let mut segments = self.entries.lock();
+        segments.push_back(Segment::new(number, file.clone()));
         self.current = Some((number, file));
         let seal = match segment::head(&bytes, number) {
             Head::Valid(seal) => seal,
@@ -215,13 +220,13 @@ impl Journal {
                 Record::Entry { index, bytes } => {
                     // Purged entries may be missing: a snapshot of the leader's took their place.
                     let hole = |last: &u64| last + 1 != index && (Some(*last) > purged || index <= *last);
-                    if let Some(last) = self.entries.last().filter(hole) {
+                    if let Some(last) = last(&segments).filter(hole) {
                         let reason = format!("the entries between {last} and {index} are missing");
                         return Err(StoreError::corrupt(&described, reason));
                     }
-                    self.entries.push(index, (start as u32, bytes.len() as u32));
+                    push(&mut segments, index, (start as u32, bytes.len() as u32));
                 }
-                Record::Truncate { from } => self.entries.truncate(from),
+                Record::Truncate { from } => truncate(&mut segments, from),
                 Record::Committed { index, log_id } => *committed = Some(Marked { index, log_id: log_id.to_vec() }),
             }
         }
@@ -291,10 +296,11 @@ impl Journal {
         self.position = end;
         self.buffer.clear();
         self.buffer.shrink_to(BUFFER);
+        let mut segments = self.entries.lock();
         for note in self.notes.drain(..) {
             match note {
-                Note::Entry(index, place) => self.entries.push(index, place),
-                Note::Truncate(from) => self.entries.truncate(from),
+                Note::Entry(index, place) => push(&mut segments, index, place),
+                Note::Truncate(from) => truncate(&mut segments, from),
             }
         }
         Ok(())

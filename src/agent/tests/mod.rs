@@ -7,10 +7,9 @@ use super::*;
 use crate::clock::Clock;
 use crate::command::CatalogRegister;
 use crate::model::{CheckDefinition, Definitions, Health, Instance, InstanceKey, ServiceDefinition, ServiceKey};
-use crate::raft::{Options, start_on};
-use crate::service::{Core, Facts};
+use crate::service::Core;
+use crate::service::tests::started;
 use crate::store::Medium;
-use crate::watch::Hub;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -18,29 +17,7 @@ const NODE: &str = "one";
 
 /// A server without its edges.
 async fn core(clock: &Clock) -> Core {
-    let hub = Arc::new(Hub::new());
-    let options =
-        Options { data_dir: None, node_name: NODE.into(), advertise: "127.0.0.1:8300".into(), clock: clock.clone() };
-    let raft = start_on(Medium::Memory, options, hub.clone()).await.expect("starts");
-    let facts = Facts {
-        cluster_id: raft.status().cluster.to_string(),
-        node_id: uuid::Uuid::from_u128(1),
-        node_name: NODE.into(),
-        datacenter: "dc1".into(),
-        domain: "consul".into(),
-        alt_domain: None,
-        version: "0",
-        advertise: [127, 0, 0, 1].into(),
-        server_port: 8300,
-        serf_lan_port: 8301,
-        serf_wan_port: 8302,
-        grpc_port: 8502,
-        http_port: 8500,
-        dns_port: 8600,
-        node_meta: Default::default(),
-        dev: true,
-    };
-    Core::new(raft, hub, clock.clone(), facts)
+    started(Medium::Memory, clock).await.0
 }
 
 /// An agent that syncs only when it is told to.

@@ -1,7 +1,7 @@
 //! What a handler gets.
 
 use super::entries::{CheckEntry, EventEntry, KeyEntry, NodeEntry, ServiceEntry};
-use super::plan::WatchKind;
+use crate::config::WatchTarget;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -31,21 +31,21 @@ impl Document {
     ///
     /// # Errors
     /// A body that is not what the kind of watch gets.
-    pub(super) fn read(kind: &WatchKind, body: Option<&[u8]>) -> Result<Document, serde_json::Error> {
+    pub(super) fn read(kind: &WatchTarget, body: Option<&[u8]>) -> Result<Document, serde_json::Error> {
         let body = body.unwrap_or(b"null");
         Ok(match kind {
-            WatchKind::Key(_) => {
+            WatchTarget::Key(_) => {
                 let found: Option<Vec<KeyEntry>> = serde_json::from_slice(body)?;
                 Document::Key(found.unwrap_or_default().into_iter().next())
             }
-            WatchKind::KeyPrefix(_) => Document::Keys(serde_json::from_slice(body)?),
-            WatchKind::Services => Document::Services(serde_json::from_slice(body)?),
-            WatchKind::Nodes => Document::Nodes(serde_json::from_slice(body)?),
-            WatchKind::Service { .. } => Document::Instances(serde_json::from_slice(body)?),
-            WatchKind::ChecksOfService(_) | WatchKind::ChecksInState(_) => {
+            WatchTarget::KeyPrefix(_) => Document::Keys(serde_json::from_slice(body)?),
+            WatchTarget::Services => Document::Services(serde_json::from_slice(body)?),
+            WatchTarget::Nodes => Document::Nodes(serde_json::from_slice(body)?),
+            WatchTarget::Service { .. } => Document::Instances(serde_json::from_slice(body)?),
+            WatchTarget::ChecksOfService(_) | WatchTarget::ChecksInState(_) => {
                 Document::Checks(serde_json::from_slice(body)?)
             }
-            WatchKind::Event(_) => Document::Events(serde_json::from_slice(body)?),
+            WatchTarget::Event(_) => Document::Events(serde_json::from_slice(body)?),
         })
     }
 

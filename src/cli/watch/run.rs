@@ -1,14 +1,14 @@
 //! The loop: ask, wait for a change, hand it over.
 
 use super::document::Document;
-use super::plan::{WatchKind, WatchPlan};
+use super::plan::WatchPlan;
 use crate::cli::child::{program, start};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::console::{Console, Exit};
 use crate::cli::event::node_name;
 use crate::cli::signals::Shutdown;
 use crate::cli::tree::{self, Flags};
-use crate::config::parse_bool;
+use crate::config::{WatchTarget, parse_bool};
 use crate::model::go_json::{to_json, to_json_indented};
 use clap::{ArgMatches, Command};
 use serde_json::{Map, Value};
@@ -133,12 +133,12 @@ async fn ask(plan: &WatchPlan, client: &Client, index: u64) -> Result<(Document,
     let request = if index == 0 { request } else { request.query("index", index.to_string()) };
     let reply = request.send().await?;
     let answered = reply.index;
-    let absent = reply.code == 404 && matches!(plan.kind, WatchKind::Key(_) | WatchKind::KeyPrefix(_));
+    let absent = reply.code == 404 && matches!(plan.target, WatchTarget::Key(_) | WatchTarget::KeyPrefix(_));
     if reply.code != 200 && !absent {
         return Err(reply.into_error().await);
     }
     let body = reply.bytes().await?;
-    let found = Document::read(&plan.kind, if absent { None } else { Some(&body) })?;
+    let found = Document::read(&plan.target, if absent { None } else { Some(&body) })?;
     Ok((found.only_after(index), answered))
 }
 

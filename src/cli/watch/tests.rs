@@ -1,7 +1,8 @@
 //! Parameters, requests and documents of watches.
 
 use super::document::Document;
-use super::plan::{WatchKind, WatchPlan};
+use super::plan::WatchPlan;
+use crate::config::WatchTarget;
 use crate::model::go_json::to_json;
 use proptest::prelude::*;
 use serde_json::{Map, Value, json};
@@ -61,14 +62,14 @@ fn what_is_wrong_is_said_in_consuls_words() {
     }
 }
 
-fn document(kind: &WatchKind, body: Option<&str>) -> String {
+fn document(kind: &WatchTarget, body: Option<&str>) -> String {
     let read = Document::read(kind, body.map(str::as_bytes)).expect("readable");
     String::from_utf8(to_json(&read).expect("JSON")).expect("UTF-8")
 }
 
 #[test]
 fn documents_have_the_order_of_the_client() {
-    let key = WatchKind::Key("a".into());
+    let key = WatchTarget::Key("a".into());
     assert_eq!(document(&key, None), "null");
     assert_eq!(
         document(
@@ -77,11 +78,11 @@ fn documents_have_the_order_of_the_client() {
         ),
         r#"{"Key":"a","CreateIndex":13,"ModifyIndex":14,"LockIndex":0,"Flags":0,"Value":"djE=","Session":""}"#
     );
-    assert_eq!(document(&WatchKind::KeyPrefix("a".into()), None), "null");
-    assert_eq!(document(&WatchKind::Services, Some(r#"{"web":["a"],"consul":[]}"#)), r#"{"consul":[],"web":["a"]}"#);
+    assert_eq!(document(&WatchTarget::KeyPrefix("a".into()), None), "null");
+    assert_eq!(document(&WatchTarget::Services, Some(r#"{"web":["a"],"consul":[]}"#)), r#"{"consul":[],"web":["a"]}"#);
     let check = r#"[{"Node":"n","CheckID":"c","Name":"N","Status":"passing","Notes":"","Output":"","ServiceID":"","ServiceName":"","ServiceTags":[],"Type":"","Definition":{"Interval":"10s"},"CreateIndex":1,"ModifyIndex":2}]"#;
     assert_eq!(
-        document(&WatchKind::ChecksInState("any".into()), Some(check)),
+        document(&WatchTarget::ChecksInState("any".into()), Some(check)),
         r#"[{"Node":"n","CheckID":"c","Name":"N","Status":"passing","Notes":"","Output":"","ServiceID":"","ServiceName":"","ServiceTags":[],"Type":"","Definition":{"Interval":"10s","Timeout":"0s","DeregisterCriticalServiceAfter":"0s","HTTP":"","Header":null,"Method":"","Body":"","TLSSkipVerify":false,"TCP":""},"CreateIndex":1,"ModifyIndex":2}]"#
     );
 }
@@ -90,7 +91,7 @@ fn documents_have_the_order_of_the_client() {
 fn events_that_were_seen_are_left_out() {
     let id = |n: u32| format!("00000000-0000-0000-0000-00000000000{n}");
     let body = format!(r#"[{{"ID":"{}"}},{{"ID":"{}"}},{{"ID":"{}"}}]"#, id(1), id(2), id(3));
-    let read = || Document::read(&WatchKind::Event(String::new()), Some(body.as_bytes())).expect("readable");
+    let read = || Document::read(&WatchTarget::Event(String::new()), Some(body.as_bytes())).expect("readable");
     let count = |document: Document| match document {
         Document::Events(Some(events)) => events.len(),
         other => panic!("{other:?}"),
@@ -111,7 +112,7 @@ proptest! {
 
     #[test]
     fn any_body_is_read_or_refused(body in ".{0,60}") {
-        for kind in [WatchKind::Services, WatchKind::Nodes, WatchKind::Event(String::new())] {
+        for kind in [WatchTarget::Services, WatchTarget::Nodes, WatchTarget::Event(String::new())] {
             let _ = Document::read(&kind, Some(body.as_bytes()));
         }
     }
