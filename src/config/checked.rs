@@ -113,7 +113,11 @@ impl Config {
     /// # Errors
     /// As for [`Config::load`].
     pub fn validate(flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
-        let (config, settings, _) = Config::read(&Host::current(), flags, clock)?;
+        Config::validate_on(&Host::current(), flags, clock)
+    }
+
+    pub(crate) fn validate_on(host: &Host, flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
+        let (config, settings, _) = Config::read(host, flags, clock)?;
         match settings.role(flags.dev) {
             // The flags that decide are not among the files.
             Ok(()) | Err(ConfigError::NotBuilt { .. }) => {}

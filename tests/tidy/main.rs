@@ -34,7 +34,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("ui", &["service", "agent", "model"]),
     ("node", EVERYTHING),
     ("fuzzing", EVERYTHING),
-    ("cli", &["config", "model", "clock"]),
+    ("cli", &["archive", "config", "model", "clock"]),
     ("main", &["cli"]),
     ("lib", EVERYTHING),
 ];

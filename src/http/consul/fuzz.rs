@@ -2,14 +2,21 @@
 //!
 //! Must never: be part of the program.
 
-use super::{catalog_register, service_body::ServiceBody};
+use super::service_body::ServiceBody;
+use super::{catalog_register, check_body, query_body, session_create, txn_body};
 use crate::http::json::Object;
 
 /// Reads a body as that of one of the endpoints.
 pub(crate) fn body(which: u8, text: &str) {
+    if which % 6 == 5 {
+        return drop(txn_body::decode(text, 64));
+    }
     let Ok(body) = Object::parse(text, "", "struct") else { return };
-    match which & 1 {
+    match which % 6 {
         0 => drop(catalog_register::decode(&body)),
+        2 => drop(check_body::decode(&body).map(|check| check.validate())),
+        3 => drop(query_body::decode(&body)),
+        4 => drop(session_create::decode(&body, "n")),
         _ => {
             if let Ok(mut service) = ServiceBody::decode(&body, "Name") {
                 let valid = service.0.validate().is_ok();

@@ -33,7 +33,7 @@ pub(super) async fn create(mut call: Call) -> Result<Answer, Error> {
 }
 
 /// All types are checked before any value is, as in Consul.
-fn decode(body: &Object<'_>, own_node: &str) -> Result<SessionSpec, Error> {
+pub(super) fn decode(body: &Object<'_>, own_node: &str) -> Result<SessionSpec, Error> {
     let name: Text = body.text("Name")?.into();
     let node: Text = if body.is_given("Node") { body.text("Node")?.into() } else { own_node.into() };
     let checks = checks(body, "Checks", "[]types.CheckID", "types.CheckID")?;
