@@ -8,11 +8,12 @@ mod options;
 mod reload;
 mod socket;
 
-pub use reload::Reloading;
+pub use reload::Started;
 
 use crate::agent::{Agent, Api, Watches};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::monitor::Monitor;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
@@ -40,7 +41,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// A listener or store that cannot be opened, or a fault of the store while running.
-pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
+pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let listeners = Listeners::bind(&config).await?;
     let clock = Clock::system();
@@ -57,10 +58,11 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
     tasks.spawn(infallible(agent.clone().run()));
-    let dns_options = listeners.serve(&config, &core, &agent, metrics, &mut tasks);
+    let told = (metrics, started.monitor.clone());
+    let dns_options = listeners.serve(&config, &core, &agent, told, &mut tasks);
     let node_name = config.node_name.clone();
     watches.set(&config.watches);
-    let reloader = Reloader::new(config, reloading, clock, agent.clone(), dns_options, watches);
+    let reloader = Reloader::new(config, started, clock, agent.clone(), dns_options, watches);
     let asked = reloader.clone();
     agent.hooks().on_reload(move || {
         let reloader = asked.clone();
@@ -221,7 +223,7 @@ impl Listeners {
         config: &Config,
         core: &Core,
         agent: &Agent,
-        metrics: PrometheusHandle,
+        (metrics, monitor): (PrometheusHandle, Monitor),
         to: &mut JoinSet<anyhow::Result<()>>,
     ) -> dns::LiveOptions {
         let dns_options = dns::LiveOptions::new(options::dns(&config.dns));
@@ -233,6 +235,7 @@ impl Listeners {
                 max_conns_per_client: config.limits.http_max_conns_per_client,
                 agent: agent.clone(),
                 metrics,
+                monitor,
                 prometheus: config.prometheus,
                 pretty_default: config.dev,
             };

@@ -6,9 +6,9 @@
 //! a copy of headers, and any number of long polls share one encoding. This module translates and never decides: no
 //! use case, no state of its own but what can be made anew, and nothing of it is imported by another edge.
 //!
-//! Missing: TLS, access control, other datacenters, the web UI, and the Consul
-//! endpoints that the table in [`consul`] lists without a handler (they answer 501 and say so).
+//! Missing: TLS, access control, other datacenters, the web UI.
 
+mod body;
 mod cache;
 mod call;
 mod consul;
@@ -31,6 +31,7 @@ pub use rules::Rules;
 pub use server::{Listener, serve};
 
 use crate::agent::Agent;
+use crate::monitor::Monitor;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ pub struct Options {
     pub wait_max: Duration,
     /// What this node owns.
     pub agent: Agent,
+    /// The log, for those who listen to it.
+    pub monitor: Monitor,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
     /// Whether `agent/metrics` knows the format of Prometheus, as Consul does only with a retention time.

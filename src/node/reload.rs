@@ -5,24 +5,27 @@ use crate::agent::{Agent, Watches};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel, Notice};
 use crate::dns::LiveOptions;
+use crate::monitor::Monitor;
 use crate::service::Core;
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tracing::{debug, error, info, warn};
 
-/// What a reload needs of whoever started the agent.
-pub struct Reloading {
+/// What the agent needs of whoever started it.
+pub struct Started {
     /// The command line: its files are read again, and its settings still win.
     pub flags: AgentFlags,
     /// Changes the level of the log.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// The log for those who listen.
+    pub monitor: Monitor,
 }
 
 /// Reads the configuration again on demand, one at a time.
 pub(super) struct Reloader {
     config: Mutex<Config>,
-    reloading: Reloading,
+    started: Started,
     clock: Clock,
     agent: Agent,
     dns: LiveOptions,
@@ -33,13 +36,13 @@ impl Reloader {
     /// A reloader of what runs with `config`.
     pub(super) fn new(
         config: Config,
-        reloading: Reloading,
+        started: Started,
         clock: Clock,
         agent: Agent,
         dns: LiveOptions,
         watches: Watches,
     ) -> Arc<Reloader> {
-        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, agent, dns, watches })
+        Arc::new(Reloader { config: Mutex::new(config), started, clock, agent, dns, watches })
     }
 
     /// Reads the files again and applies what may change.
@@ -56,7 +59,7 @@ impl Reloader {
         if new.watches != config.watches {
             self.watches.set(&new.watches);
         }
-        (self.reloading.set_log_level)(new.log.level);
+        (self.started.set_log_level)(new.log.level);
         for notice in &new.notices {
             write(notice);
         }
@@ -67,7 +70,7 @@ impl Reloader {
 
     /// The new configuration, whose definitions the agent has taken: those may still be wrong.
     async fn read(&self, config: &Config) -> Result<Config, String> {
-        let new = config.reload(&self.reloading.flags, &self.clock).map_err(|e| e.to_string())?;
+        let new = config.reload(&self.started.flags, &self.clock).map_err(|e| e.to_string())?;
         self.agent.load(new.definitions.clone()).await.map_err(|e| e.to_string())?;
         Ok(new)
     }
