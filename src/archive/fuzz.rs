@@ -39,8 +39,7 @@ pub(crate) fn content(bytes: &[u8]) {
         Some(at) => (&bytes[..at], &bytes[at + 1..]),
         None => (bytes, &[][..]),
     };
-    let sums =
-        format!("{}  {META}\n{}  {STATE}\n", hex(&Sha256::digest(meta)), hex(&Sha256::digest(state)));
+    let sums = format!("{}  {META}\n{}  {STATE}\n", hex(&Sha256::digest(meta)), hex(&Sha256::digest(state)));
     let mut tar = tar::Builder::new(Vec::new());
     for (name, content) in [(META, meta), (STATE, state), (SUMS, sums.as_bytes())] {
         let mut header = tar::Header::new_gnu();

@@ -15,7 +15,8 @@ fn archive(state: &[u8]) -> Vec<u8> {
 
 fn unpack(bytes: &[u8]) -> Result<(Meta, Vec<u8>), String> {
     let mut found = Vec::new();
-    let meta = read(bytes, LIMITS, |state| state.read_to_end(&mut found).map(drop).map_err(|e| ArchiveError::state_data(&e)));
+    let meta =
+        read(bytes, LIMITS, |state| state.read_to_end(&mut found).map(drop).map_err(|e| ArchiveError::state_data(&e)));
     meta.map(|meta| (meta, found)).map_err(|error| error.to_string())
 }
 

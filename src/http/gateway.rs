@@ -98,7 +98,7 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let page = head.method == Method::GET || head.method == Method::HEAD;
         let query = head.uri.query();
-        let path = match Path::parse(head.uri.path()).map_err(|e| Box::new(e.into()))? {
+        let path = match Path::parse(head.uri.path(), self.options.unprintable_paths).map_err(|e| Box::new(e.into()))? {
             Path::Clean(path) => path,
             Path::Moved(path) => return Err(Box::new(moved(&with_query(path, query), page))),
         };

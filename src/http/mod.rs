@@ -18,6 +18,7 @@ pub(crate) mod fuzz;
 mod gateway;
 mod gzip;
 mod json;
+mod limits;
 mod meter;
 mod read;
 mod reply;
@@ -27,6 +28,7 @@ mod scope;
 mod server;
 mod target;
 
+pub use limits::{Limits, LiveLimits};
 pub use rules::Rules;
 pub use server::{Listener, serve};
 
@@ -38,8 +40,12 @@ use std::time::Duration;
 /// What the operator decides about the HTTP edge.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Connections from one address; more are closed at once. Consul's `limits.http_max_conns_per_client`, 200 there.
-    pub max_conns_per_client: usize,
+    /// What clients may do at most.
+    pub limits: LiveLimits,
+    /// The shortest time to live of a session. Consul's `session_ttl_min`, 10 s there.
+    pub session_ttl_min: Duration,
+    /// Paths may hold what cannot be printed. Consul's `disable_http_unprintable_char_filter`.
+    pub unprintable_paths: bool,
     /// What is refused and added on every request.
     pub rules: Rules,
     /// How long a blocking query waits that names no time.

@@ -4,9 +4,9 @@ use super::options;
 use crate::agent::{Agent, Watches};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel, Notice};
-use crate::dns::LiveOptions;
 use crate::monitor::Monitor;
 use crate::service::Core;
+use crate::{dns, http};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
@@ -28,8 +28,14 @@ pub(super) struct Reloader {
     started: Started,
     clock: Clock,
     agent: Agent,
-    dns: LiveOptions,
+    live: Live,
     watches: Watches,
+}
+
+/// What is told of new settings while it runs.
+pub(super) struct Live {
+    pub(super) dns: dns::LiveOptions,
+    pub(super) limits: http::LiveLimits,
 }
 
 impl Reloader {
@@ -39,10 +45,10 @@ impl Reloader {
         started: Started,
         clock: Clock,
         agent: Agent,
-        dns: LiveOptions,
+        live: Live,
         watches: Watches,
     ) -> Arc<Reloader> {
-        Arc::new(Reloader { config: Mutex::new(config), started, clock, agent, dns, watches })
+        Arc::new(Reloader { config: Mutex::new(config), started, clock, agent, live, watches })
     }
 
     /// Reads the files again and applies what may change.
@@ -55,7 +61,8 @@ impl Reloader {
         let new = self.read(&config).await;
         let new = new.inspect_err(|reason| error!(%reason, "the new configuration is not used"))?;
         self.agent.set_node_meta(new.node_meta.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        self.dns.set(options::dns(&new.dns));
+        self.live.dns.set(options::dns(&new.dns));
+        self.live.limits.set(options::limits(&new.limits));
         if new.watches != config.watches {
             self.watches.set(&new.watches);
         }
@@ -71,7 +78,10 @@ impl Reloader {
     /// The new configuration, whose definitions the agent has taken: those may still be wrong.
     async fn read(&self, config: &Config) -> Result<Config, String> {
         let new = config.reload(&self.started.flags, &self.clock).map_err(|e| e.to_string())?;
-        self.agent.load(new.definitions.clone()).await.map_err(|e| e.to_string())?;
+        // Before the definitions, which may need them.
+        self.agent.set(options::agent(&new));
+        let loaded = self.agent.load(new.definitions.clone()).await;
+        loaded.inspect_err(|_| self.agent.set(options::agent(config))).map_err(|e| e.to_string())?;
         Ok(new)
     }
 

@@ -1,10 +1,11 @@
 //! A real `consul` as the client of our server. Skipped, loudly, where there is none: set LICTOR_TEST_CONSUL to its path,
 //! or have it in PATH.
 
-use crate::common::Server;
+use crate::common::{Server, http};
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A child must end within this once it is told to.
@@ -225,15 +226,15 @@ fn monitor() {
         let mut child = consul.start(&["monitor", "-log-level=debug"]);
         let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
         // It is not told when the server has it: what it is to see is repeated until it does.
-        let ended = std::sync::atomic::AtomicBool::new(false);
+        let (address, ended) = (consul.server.http_addr(), AtomicBool::new(false));
         std::thread::scope(|scope| {
             scope.spawn(|| {
-                while !ended.load(std::sync::atomic::Ordering::Relaxed) {
-                    consul.server.put("/v1/agent/reload", "").ok();
+                while !ended.load(Ordering::Relaxed) {
+                    http::request(address, "PUT", "/v1/agent/reload", &[], b"").expect("an answer");
                 }
             });
-            let seen = lines.any(|line| line.expect("UTF-8").ends_with("[INFO]  node: reloading the configuration"));
-            ended.store(true, std::sync::atomic::Ordering::Relaxed);
+            let seen = lines.any(|line| line.is_ok_and(|l| l.ends_with("[INFO]  node: reloading the configuration")));
+            ended.store(true, Ordering::Relaxed);
             assert!(seen, "the monitor ended");
         });
         child.kill().expect("killed");

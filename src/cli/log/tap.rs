@@ -86,7 +86,8 @@ mod tests {
                 "2026-11-22T10:00:18.302Z [DEBUG] agent: in sync: check=c\n\
                  2026-11-22T10:00:18.302Z [WARN]  h2: trouble\n"
             );
-            let expected = r#"{"@level":"warn","@message":"trouble","@module":"h2","@timestamp":"2026-11-22T10:00:18.302Z"}"#;
+            let expected =
+                r#"{"@level":"warn","@message":"trouble","@module":"h2","@timestamp":"2026-11-22T10:00:18.302Z"}"#;
             assert_eq!(heard(&mut json), format!("{expected}\n"));
             for _ in 0..600 {
                 tracing::error!(target: "lictor::agent", "much");

@@ -1,8 +1,6 @@
 //! The log of a running server over HTTP, as it is written.
 
-mod common;
-
-use common::Server;
+use crate::common::Server;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
