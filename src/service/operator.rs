@@ -87,13 +87,13 @@ impl Core {
         }
     }
 
-    /// A new cluster gets the default autopilot configuration, so that operators find one to change.
+    /// A new cluster gets this autopilot configuration, so that operators find one to change.
     ///
     /// # Errors
     /// It could not be replicated.
-    pub async fn init_autopilot(&self) -> Result<(), Error> {
+    pub async fn init_autopilot(&self, first: Autopilot) -> Result<(), Error> {
         if self.local().state.autopilot().is_none() {
-            self.set_autopilot(Autopilot::default(), Some(0)).await?;
+            self.set_autopilot(first, Some(0)).await?;
         }
         Ok(())
     }
