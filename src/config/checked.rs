@@ -174,7 +174,8 @@ impl Config {
             http_addrs: settings.listeners("http", 8500)?,
             grpc_addrs: settings.listeners("grpc", 8502)?,
             dns_addrs: settings.listeners("dns", 8600)?,
-            bootstrap_expect: settings.role(dev)?,
+            // Whoever loads it for use asks for the role first; `validate` need not know it.
+            bootstrap_expect: settings.role(dev).unwrap_or_default(),
             non_voting: settings.switch("non_voting_server"),
             raft_multiplier: settings.int("performance.raft_multiplier").map_or(1, |n| n.clamp(1, 10) as u32),
             server_addr: SocketAddr::new(bind_addr, settings.needed_port("ports.server", 8300)?),
