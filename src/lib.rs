@@ -16,6 +16,7 @@ pub mod grpc;
 pub mod http;
 pub mod machine;
 pub mod model;
+pub mod monitor;
 pub mod node;
 pub mod proto;
 pub mod raft;

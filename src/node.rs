@@ -9,18 +9,19 @@ mod reload;
 mod servers;
 mod socket;
 
-pub use reload::Reloading;
+pub use reload::Started;
 
 use crate::agent::{Agent, Api, Watches};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::monitor::Monitor;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
 use crate::{dns, footprint, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use reload::Reloader;
+use reload::{Live, Reloader};
 use servers::Servers;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,7 +43,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// A listener or store that cannot be opened, or a fault of the store while running.
-pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
+pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
     let mut listeners = Listeners::bind(&config).await?;
     let clock = Clock::system();
@@ -57,10 +58,10 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     // Nobody is heard of but by raft.
     let (_seen, directory) = tokio::sync::watch::channel(Arc::from([]));
     let founding = servers::founding(&config, node);
-    let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock);
+    let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
     servers.caught_up(&config).await;
     if config.bootstrap_expect == 1 && raft.leadership().leads {
-        core.init_autopilot().await.context("cannot store the autopilot configuration")?;
+        core.init_autopilot(&config.autopilot).await.context("cannot store the autopilot configuration")?;
     }
     let watches = Watches::new(listeners.own_api());
     let ready = listeners.ready_line(&config.node_name);
@@ -68,10 +69,11 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
     tasks.spawn(infallible(agent.clone().run()));
-    let dns_options = listeners.serve(&config, &core, &agent, metrics, &mut tasks);
+    let told = (metrics, started.monitor.clone());
+    let live = listeners.serve(&config, &core, &agent, told, &mut tasks);
     let node_name = config.node_name.clone();
     watches.set(&config.watches);
-    let reloader = Reloader::new(config, reloading, clock, agent.clone(), dns_options, watches);
+    let reloader = Reloader::new(config, started, clock, agent.clone(), live, watches);
     let asked = reloader.clone();
     agent.hooks().on_reload(move || {
         let reloader = asked.clone();
@@ -256,18 +258,24 @@ impl Listeners {
         config: &Config,
         core: &Core,
         agent: &Agent,
-        metrics: PrometheusHandle,
+        (metrics, monitor): (PrometheusHandle, Monitor),
         to: &mut JoinSet<anyhow::Result<()>>,
-    ) -> dns::LiveOptions {
-        let dns_options = dns::LiveOptions::new(options::dns(&config.dns));
+    ) -> Live {
+        let live = Live {
+            dns: dns::LiveOptions::new(options::dns(&config.dns)),
+            limits: http::LiveLimits::new(options::limits(&config.limits)),
+        };
         if !self.http.is_empty() {
             let options = http::Options {
                 rules: options::rules(&config.http),
                 wait_default: config.query_times.default,
                 wait_max: config.query_times.max,
-                max_conns_per_client: config.limits.http_max_conns_per_client,
+                limits: live.limits.clone(),
+                session_ttl_min: config.session_ttl_min,
+                unprintable_paths: config.http.unprintable_paths,
                 agent: agent.clone(),
                 metrics,
+                monitor,
                 prometheus: config.prometheus,
                 pretty_default: config.dev,
             };
@@ -279,10 +287,10 @@ impl Listeners {
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
-            let options = dns_options.clone();
+            let options = live.dns.clone();
             to.spawn(async move { self.dns.serve(core, options).await.context("DNS server") });
         }
-        dns_options
+        live
     }
 }
 

@@ -30,7 +30,7 @@ pub struct Agent {
 
 pub(super) struct Inner {
     pub(super) core: Core,
-    pub(super) settings: Settings,
+    settings: watch::Sender<Arc<Settings>>,
     pub(super) hooks: Hooks,
     pub(super) local: Mutex<Local>,
     pub(super) node: Mutex<Arc<NodeRecord>>,
@@ -70,7 +70,7 @@ impl Agent {
         let agent = Agent {
             inner: Arc::new(Inner {
                 core,
-                settings,
+                settings: watch::Sender::new(Arc::new(settings)),
                 hooks: Hooks::default(),
                 local: Mutex::default(),
                 node,
@@ -119,8 +119,15 @@ impl Agent {
     }
 
     /// What the operator decided.
-    pub fn settings(&self) -> &Settings {
-        &self.inner.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.inner.settings.borrow().clone()
+    }
+
+    /// Changes what the operator decided, but for the data directory. Checks that run keep the size of their output.
+    pub fn set(&self, settings: Settings) {
+        self.inner.settings.send_modify(|now| {
+            *now = Arc::new(Settings { data_dir: now.data_dir.clone(), ..settings });
+        });
     }
 
     /// Asks the process to leave the cluster and end.
@@ -256,6 +263,6 @@ impl Agent {
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent").field("settings", &self.inner.settings).finish_non_exhaustive()
+        f.debug_struct("Agent").field("settings", &self.settings()).finish_non_exhaustive()
     }
 }

@@ -9,7 +9,7 @@ use super::sections::{CheckSettings, DnsSettings, HttpSettings, Limits, LogSetti
 use super::settings::{Settings, domain};
 use super::watch::WatchPlan;
 use crate::clock::Clock;
-use crate::model::Definitions;
+use crate::model::{Autopilot, Definitions};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -59,6 +59,10 @@ pub struct Config {
     pub serf_wan_port: Option<u16>,
     /// Limits on clients.
     pub limits: Limits,
+    /// The shortest time to live of a session over HTTP.
+    pub session_ttl_min: Duration,
+    /// The autopilot configuration that a new cluster begins with.
+    pub autopilot: Autopilot,
     /// How long blocking queries wait.
     pub query_times: QueryTimes,
     /// What the HTTP edge refuses and adds.
@@ -119,7 +123,11 @@ impl Config {
     /// # Errors
     /// As for [`Config::load`].
     pub fn validate(flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
-        let (config, settings, _) = Config::read(&Host::current(), flags, clock)?;
+        Config::validate_on(&Host::current(), flags, clock)
+    }
+
+    pub(crate) fn validate_on(host: &Host, flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
+        let (config, settings, _) = Config::read(host, flags, clock)?;
         match settings.role(flags.dev) {
             // The flags that decide are not among the files.
             Ok(_) | Err(ConfigError::NotBuilt { .. }) => {}
@@ -182,6 +190,8 @@ impl Config {
             serf_lan_port: settings.needed_port("ports.serf_lan", 8301)?,
             serf_wan_port: settings.port("ports.serf_wan", 8302)?,
             limits: settings.limits()?,
+            session_ttl_min: settings.session_ttl_min()?,
+            autopilot: settings.autopilot()?,
             query_times: settings.query_times()?,
             http: settings.http()?,
             dns: settings.dns()?,

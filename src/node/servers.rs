@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::cluster::{self, Directory, Founding};
+use crate::model::Autopilot;
 use crate::raft::{self, Handle};
 use crate::service::Core;
 use crate::{config::Config, grpc};
@@ -26,7 +27,7 @@ pub(super) struct Servers {
 }
 
 impl Servers {
-    /// Begins to answer other servers, and to become a member.
+    /// Begins to answer other servers, and to become a member. `first`: the autopilot configuration of a new cluster.
     pub(super) fn start(
         listener: Option<TcpListener>,
         core: &Core,
@@ -34,6 +35,7 @@ impl Servers {
         founding: Founding,
         directory: Directory,
         clock: &Clock,
+        first: &Autopilot,
     ) -> Servers {
         let stopping = watch::Sender::new(false);
         let mut tasks = JoinSet::new();
@@ -48,7 +50,7 @@ impl Servers {
         tasks.spawn(cluster::run_form(raft.clone(), clock.clone(), founding, directory.clone()));
         let (settings, caring) = (core.clone(), core.clone());
         tasks.spawn(cluster::run_autopilot(raft.clone(), directory, move || settings.autopilot()));
-        tasks.spawn(async move { caring.run_autopilot_defaults().await });
+        tasks.spawn(caring.run_first_autopilot(first.clone()));
         Servers { stopping, tasks, raft: raft.clone() }
     }
 

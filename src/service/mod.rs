@@ -11,6 +11,8 @@ mod core;
 mod error;
 mod event;
 mod expire;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod kv;
 mod lease;
 mod operator;

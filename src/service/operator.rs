@@ -116,12 +116,12 @@ impl Core {
         self.local().state.autopilot().map_or_else(Autopilot::default, |a| (**a).clone())
     }
 
-    /// Stores the defaults when this server leads a cluster that has none; runs until the server stops.
-    pub async fn run_autopilot_defaults(self) {
+    /// Stores `first` when this server leads a cluster that has no configuration; runs until the server stops.
+    pub async fn run_first_autopilot(self, first: Autopilot) {
         let mut status = self.inner.raft.subscribe_status();
         loop {
             if self.inner.raft.leadership().leads
-                && let Err(error) = self.init_autopilot().await
+                && let Err(error) = self.init_autopilot(&first).await
             {
                 tracing::warn!(%error, "cannot store the autopilot configuration");
             }
@@ -132,13 +132,13 @@ impl Core {
         }
     }
 
-    /// A new cluster gets the default autopilot configuration, so that operators find one to change.
+    /// A new cluster gets this autopilot configuration, so that operators find one to change.
     ///
     /// # Errors
     /// It could not be replicated.
-    pub async fn init_autopilot(&self) -> Result<(), Error> {
+    pub async fn init_autopilot(&self, first: &Autopilot) -> Result<(), Error> {
         if self.local().state.autopilot().is_none() {
-            self.set_autopilot(Autopilot::default(), Some(0)).await?;
+            self.set_autopilot(first.clone(), Some(0)).await?;
         }
         Ok(())
     }

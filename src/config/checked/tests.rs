@@ -242,7 +242,7 @@ fn values_in_files_that_cannot_be() {
         ),
         (
             r#"{"limits":{"kv_max_value_size":4194304}}"#,
-            "FILE: limits.kv_max_value_size is not built yet: values and transactions may have 524288 bytes in this version"
+            "1 error occurred:\n\t* limits.kv_max_value_size: must be at most 1572864 in this version, not 4194304\n"
                 .into(),
         ),
         (
