@@ -4,6 +4,7 @@ pub mod agent;
 pub mod archive;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod dns;

@@ -45,6 +45,12 @@ pub struct Config {
     pub grpc_addrs: Vec<SocketAddr>,
     /// DNS listeners, each for UDP and TCP.
     pub dns_addrs: Vec<SocketAddr>,
+    /// How many servers found the cluster of this one together; 1: it founds one alone, 0: it joins one that is there.
+    pub bootstrap_expect: u32,
+    /// It shall never have a vote.
+    pub non_voting: bool,
+    /// How many times as long as usual the servers wait for each other, 1 by default.
+    pub raft_multiplier: u32,
     /// The listener for other servers; port 0 takes a free one.
     pub server_addr: SocketAddr,
     /// Port of gossip in the datacenter, as members are told.
@@ -124,7 +130,7 @@ impl Config {
         let (config, settings, _) = Config::read(host, flags, clock)?;
         match settings.role(flags.dev) {
             // The flags that decide are not among the files.
-            Ok(()) | Err(ConfigError::NotBuilt { .. }) => {}
+            Ok(_) | Err(ConfigError::NotBuilt { .. }) => {}
             Err(error) => return Err(error),
         }
         match settings.text("data_dir") {
@@ -176,6 +182,10 @@ impl Config {
             http_addrs: settings.listeners("http", 8500)?,
             grpc_addrs: settings.listeners("grpc", 8502)?,
             dns_addrs: settings.listeners("dns", 8600)?,
+            // Whoever loads it for use asks for the role first; `validate` need not know it.
+            bootstrap_expect: settings.role(dev).unwrap_or_default(),
+            non_voting: settings.switch("non_voting_server"),
+            raft_multiplier: settings.int("performance.raft_multiplier").map_or(1, |n| n.clamp(1, 10) as u32),
             server_addr: SocketAddr::new(bind_addr, settings.needed_port("ports.server", 8300)?),
             serf_lan_port: settings.needed_port("ports.serf_lan", 8301)?,
             serf_wan_port: settings.port("ports.serf_wan", 8302)?,

@@ -85,7 +85,10 @@ pub(crate) const KEYS: &[Key] = &[
     built("server", Bool).flag("server", "Runs as a server."),
     built("bootstrap", Bool)
         .flag("bootstrap", "Starts a new cluster with this server; the same as -bootstrap-expect=1."),
-    built("bootstrap_expect", Int).flag("bootstrap-expect", "Servers to wait for before a new cluster starts: 1."),
+    built("bootstrap_expect", Int).flag(
+        "bootstrap-expect",
+        "Servers that start a new cluster together: each waits until it finds so many. 1: alone, at once.",
+    ),
     // Addresses and ports.
     built("bind_addr", Text).flag("bind", "IP address for cluster communication, 0.0.0.0 by default."),
     built("advertise_addr", Text).flag("advertise", "IP address that others are told. The bind address by default."),
@@ -214,7 +217,7 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("raft_snapshot_threshold", Int, RAFT),
     no_effect("raft_snapshot_interval", Text, RAFT),
     no_effect("raft_trailing_logs", Int, RAFT),
-    no_effect("performance.raft_multiplier", Int, ALONE),
+    built("performance.raft_multiplier", Int),
     no_effect("performance.leave_drain_time", Text, ALONE),
     no_effect("performance.rpc_hold_timeout", Text, ALONE),
     no_effect("gossip_lan", Any, NO_GOSSIP),
@@ -302,7 +305,8 @@ pub(crate) const KEYS: &[Key] = &[
     unless(default_name, "partition", Text, ENTERPRISE),
     not_built("segment", Text, ENTERPRISE).also("segment"),
     not_built("segments", Any, ENTERPRISE),
-    not_built("non_voting_server", Bool, ALONE).also("non-voting-server"),
+    built("non_voting_server", Bool)
+        .flag("non-voting-server", "The server takes part without a vote: it answers, but never counts for a quorum."),
     not_built("audit", Any, ENTERPRISE),
     not_built("ui", Bool, UI).also("ui"),
     not_built("ui_config.enabled", Bool, UI),

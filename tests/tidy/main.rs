@@ -23,6 +23,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("store", &["machine", "command", "model", "proto", "footprint"]),
     ("watch", &["machine", "command", "model"]),
     ("raft", &["store", "watch", "machine", "command", "model", "proto", "clock"]),
+    ("cluster", &["raft", "model", "clock"]),
     ("service", &["archive", "gossip", "raft", "watch", "machine", "command", "model", "clock"]),
     ("config", &["model", "clock"]),
     ("agent", &["service", "watch", "machine", "command", "model", "config", "clock"]),

@@ -137,11 +137,14 @@ fn roles() {
         "bootstrap_expect cannot be -1. Must be greater than or equal to zero"
     );
     assert_eq!(
-        error(&[("server", "true"), ("bootstrap-expect", "3")]),
-        "bootstrap_expect = 3 is not built yet: clusters of several servers come later: use -bootstrap-expect=1"
+        error(&[("server", "true"), ("bootstrap-expect", "16")]),
+        "bootstrap_expect cannot be more than 15 servers"
     );
-    assert_eq!(error(&[]), "a client agent is not built yet: start with -server -bootstrap-expect=1, or with -dev");
-    assert!(error(&[("server", "true")]).starts_with("a server that waits to be joined is not built yet: "));
+    assert_eq!(
+        error(&[("dev", "true"), ("bootstrap-expect", "3")]),
+        "'bootstrap_expect > 1' cannot be used with -dev, which is a cluster of one"
+    );
+    assert_eq!(error(&[]), "a client agent is not built yet: start with -server, or with -dev");
     assert_eq!(error(&[("server", "true"), ("bootstrap", "true")]), "data_dir cannot be empty");
 }
 
