@@ -4,15 +4,18 @@ use super::common::http::Response;
 use super::op::{NODE, Order};
 use regex::Regex;
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
 
 static UUID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}").expect("a regex")
 });
 
-/// What says nothing about behaviour: distances, and since when the leader was not heard of.
-const IGNORED: &[&str] = &["RTT", "LastContact"];
+static INDEX: LazyLock<Regex> = LazyLock::new(|| Regex::new("modify index [1-9][0-9]*").expect("a regex"));
+
+/// What says nothing about behaviour: distances, since when the leader was not heard of, and what is only ever compared
+/// with an answer of the same server.
+const IGNORED: &[&str] = &["RTT", "LastContact", "ContentHash"];
 
 /// An answer, ready to be compared.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,9 +44,14 @@ impl Normal {
     /// `names`: what this server has answered, with the names under which the plan knows it.
     pub(crate) fn of(answer: &Response, names: &BTreeMap<String, String>, order: Order) -> Normal {
         let content_type = answer.header("Content-Type").unwrap_or_default().to_owned();
-        let json = content_type.starts_with("application/json").then(|| serde_json::from_slice(&answer.body).ok());
+        let json = content_type.starts_with("application/json").then(|| serde_json::from_slice::<Value>(&answer.body).ok());
         let body = match json.flatten() {
             Some(mut json) => {
+                if order == Order::Chosen
+                    && let Some(nodes) = json.get_mut("Nodes")
+                {
+                    *nodes = nodes.as_array().map_or(0, Vec::len).into();
+                }
                 replace(&mut json, names, order);
                 Body::Json(json)
             }
@@ -53,13 +61,45 @@ impl Normal {
     }
 }
 
+/// Where two answers differ: the place, and what each has there.
+pub(crate) fn difference(ours: &Normal, theirs: &Normal) -> String {
+    match (&ours.body, &theirs.body) {
+        (Body::Json(one), Body::Json(other)) if ours.status == theirs.status => {
+            let mut places = Vec::new();
+            compare("", one, other, &mut places);
+            format!("    ours:   {ours}\n    Consul: {theirs}\n    {}", places.join("\n    "))
+        }
+        _ => format!("    ours:   {ours}\n    Consul: {theirs}"),
+    }
+}
+
+fn compare(place: &str, ours: &Value, theirs: &Value, places: &mut Vec<String>) {
+    match (ours, theirs) {
+        (Value::Array(one), Value::Array(other)) if one.len() == other.len() => {
+            for (at, (one, other)) in one.iter().zip(other).enumerate() {
+                compare(&format!("{place}/{at}"), one, other, places);
+            }
+        }
+        (Value::Object(one), Value::Object(other)) => {
+            let keys: BTreeSet<_> = one.keys().chain(other.keys()).collect();
+            for key in keys {
+                let of = |fields: &Map<String, Value>| fields.get(key).cloned().unwrap_or_else(|| "(absent)".into());
+                compare(&format!("{place}/{key}"), &of(one), &of(other), places);
+            }
+        }
+        _ if ours != theirs => places.push(format!("at {place}: ours {ours}, Consul {theirs}")),
+        _ => {}
+    }
+}
+
 /// Every hop between servers puts these words before an error.
 fn text(text: &str, names: &BTreeMap<String, String>) -> String {
     let mut text = text.replace("rpc error making call: ", "");
     for (name, value) in names {
         text = text.replace(value, name);
     }
-    UUID.replace_all(&text, "<uuid>").into_owned()
+    let text = UUID.replace_all(&text, "<uuid>");
+    INDEX.replace_all(&text, "modify index <index>").into_owned()
 }
 
 /// Replaces names and ids in strings, and what a server chooses in objects.

@@ -109,4 +109,5 @@ pub(crate) fn catalog_read(random: &mut Random) -> Op {
         3 => format!("/v1/catalog/service/{service}"),
         _ => format!("/v1/health/service/{service}?{}", pick(random, &["", "passing"])),
     })
+    .settles()
 }

@@ -9,6 +9,7 @@ mod txn;
 
 use super::common::Random;
 use super::op::Op;
+pub(crate) use catalog::RENAMED;
 
 /// A family of requests and how often each is made.
 pub(crate) struct Plan {
