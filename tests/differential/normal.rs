@@ -1,7 +1,7 @@
 //! What is left of an answer when everything is replaced that a server chooses for itself.
 
 use super::common::http::Response;
-use super::op::{NODE, Order};
+use super::op::{NODE, Op, Order};
 use regex::Regex;
 use serde_json::{Map, Value};
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ static UUID: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new("[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}").expect("a regex")
 });
 
-static INDEX: LazyLock<Regex> = LazyLock::new(|| Regex::new("modify index [1-9][0-9]*").expect("a regex"));
+static INDEX: LazyLock<Regex> = LazyLock::new(|| Regex::new("current modify index [0-9]+ != [0-9]+").expect("a regex"));
 
 /// What says nothing about behaviour: distances, since when the leader was not heard of, and what is only ever compared
 /// with an answer of the same server.
@@ -42,17 +42,17 @@ impl std::fmt::Display for Normal {
 
 impl Normal {
     /// `names`: what this server has answered, with the names under which the plan knows it.
-    pub(crate) fn of(answer: &Response, names: &BTreeMap<String, String>, order: Order) -> Normal {
+    pub(crate) fn of(answer: &Response, names: &BTreeMap<String, String>, op: &Op) -> Normal {
         let content_type = answer.header("Content-Type").unwrap_or_default().to_owned();
         let json = content_type.starts_with("application/json").then(|| serde_json::from_slice::<Value>(&answer.body).ok());
         let body = match json.flatten() {
             Some(mut json) => {
-                if order == Order::Chosen
+                if op.order == Order::Chosen
                     && let Some(nodes) = json.get_mut("Nodes")
                 {
                     *nodes = nodes.as_array().map_or(0, Vec::len).into();
                 }
-                replace(&mut json, names, order);
+                replace(&mut json, names, op);
                 Body::Json(json)
             }
             None => Body::Text(text(&answer.text(), names)),
@@ -99,27 +99,27 @@ fn text(text: &str, names: &BTreeMap<String, String>) -> String {
         text = text.replace(value, name);
     }
     let text = UUID.replace_all(&text, "<uuid>");
-    INDEX.replace_all(&text, "modify index <index>").into_owned()
+    INDEX.replace_all(&text, "current modify index <index>").into_owned()
 }
 
 /// Replaces names and ids in strings, and what a server chooses in objects.
-fn replace(json: &mut Value, names: &BTreeMap<String, String>, order: Order) {
+fn replace(json: &mut Value, names: &BTreeMap<String, String>, op: &Op) {
     match json {
         Value::String(string) => *string = text(string, names),
         Value::Array(items) => {
-            items.iter_mut().for_each(|item| replace(item, names, order));
-            if order == Order::Free {
+            items.iter_mut().for_each(|item| replace(item, names, op));
+            if op.order == Order::Free {
                 items.sort_by_cached_key(Value::to_string);
             }
         }
         Value::Object(fields) => {
-            indexes(fields);
+            indexes(fields, op);
             of_the_server_itself(fields);
             let old = std::mem::take(fields);
             let kept = old.into_iter().filter(|(key, _)| !IGNORED.contains(&key.as_str()));
             *fields = kept
                 .map(|(key, mut value)| {
-                    replace(&mut value, names, order);
+                    replace(&mut value, names, op);
                     (text(&key, names), value)
                 })
                 .collect();
@@ -129,9 +129,9 @@ fn replace(json: &mut Value, names: &BTreeMap<String, String>, order: Order) {
 }
 
 /// Positions in the log: both servers count, but not the same things. What is left is whether a row was changed since
-/// it was created; of the agent's own node that is a matter of its sync.
-fn indexes(fields: &mut Map<String, Value>) {
-    let own = fields.get("Node").is_some_and(|node| node == NODE) && fields.contains_key("TaggedAddresses");
+/// it was created; of the agent's own node and what is on it that is a matter of its sync.
+fn indexes(fields: &mut Map<String, Value>, op: &Op) {
+    let own = op.settles || fields.get("Node").is_some_and(|node| node == NODE) && fields.contains_key("TaggedAddresses");
     let created = fields.get("CreateIndex").cloned();
     if let Some(changed) = fields.get_mut("ModifyIndex") {
         let word = match &created {

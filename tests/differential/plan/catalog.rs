@@ -1,15 +1,13 @@
 //! Registrations of foreign nodes, and every read of catalog and health.
 
-use super::{once_in, pick};
+use super::{name_of, once_in, pick};
 use crate::common::Random;
 use crate::op::{NODE, Op};
 use serde_json::{Map, Value, json};
 
 pub(crate) const NODES: &[&str] = &["n1", "n2", "n3"];
 pub(crate) const SERVICES: &[&str] = &["web", "db", "Cache"];
-const IDS: &[&str] = &["web", "web-1", "db-1", RENAMED];
-/// The id of a service that changes its name.
-pub(crate) const RENAMED: &str = "c";
+const IDS: &[&str] = &["web", "web-1", "db-1", "c"];
 const CHECKS: &[&str] = &["alive", "disk", "service:web-1"];
 const STATUSES: &[&str] = &["passing", "warning", "critical"];
 const TAGS: &[&str] = &["a", "B", "v1"];
@@ -24,8 +22,8 @@ pub(crate) fn service(random: &mut Random) -> Value {
     if !once_in(random, 3) {
         let id = pick(random, IDS);
         service["ID"] = id.into();
-        if let Some(name) = ["web", "db"].iter().find(|name| id.starts_with(*name)) {
-            service["Service"] = (*name).into();
+        if let Some(name) = name_of(id) {
+            service["Service"] = name.into();
         }
     }
     let tags = tags(random);

@@ -9,7 +9,6 @@ mod txn;
 
 use super::common::Random;
 use super::op::Op;
-pub(crate) use catalog::RENAMED;
 
 /// A family of requests and how often each is made.
 pub(crate) struct Plan {
@@ -71,6 +70,14 @@ pub(crate) fn agent(_: &mut Random) -> Plan {
 
 pub(crate) fn queries(_: &mut Random) -> Plan {
     Plan { makers: vec![(3, catalog::register), (3, query::write), (1, query::delete), (4, query::read)] }
+}
+
+/// The ids of services that change their name.
+pub(crate) const RENAMED: &[&str] = &["c", "job"];
+
+/// The name that the service with this id has in this plan, if it does not change.
+fn name_of(id: &str) -> Option<&'static str> {
+    ["web", "db", "api"].into_iter().find(|name| id.starts_with(name))
 }
 
 /// One of a few.
