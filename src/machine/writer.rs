@@ -139,8 +139,7 @@ impl<'a> Writer<'a> {
         let revision = self.revision();
         let record = Arc::new(record);
         let found = self.state.nodes.get(record.name.as_str()).cloned();
-        let (services, checks) =
-            found.as_ref().map(|n| (n.services.clone(), n.checks.clone())).unwrap_or_default();
+        let (services, checks) = found.as_ref().map(|n| (n.services.clone(), n.checks.clone())).unwrap_or_default();
         self.state.nodes.insert(Arc::new(Node { record: record.clone(), services, checks, revision }));
         if registration {
             self.state.meta.nodes_revision = revision;

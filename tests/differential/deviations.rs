@@ -18,12 +18,14 @@ struct Deviation {
 const DEVIATIONS: &[Deviation] = &[
     Deviation {
         concerns: |_| true,
-        mask: |answer| each_object(answer, &|fields| {
-            if fields.contains_key("CheckID") && fields.get("ServiceID").is_some_and(|id| id != "") {
-                fields.remove("ServiceName");
-                fields.remove("ServiceTags");
-            }
-        }),
+        mask: |answer| {
+            each_object(answer, &|fields| {
+                if fields.contains_key("CheckID") && fields.get("ServiceID").is_some_and(|id| id != "") {
+                    fields.remove("ServiceName");
+                    fields.remove("ServiceTags");
+                }
+            })
+        },
         reason: "Consul shows a check with the name and tags that its service had when the check was last registered; \
                  here a check has those of its service",
     },

@@ -44,7 +44,8 @@ impl Normal {
     /// `names`: what this server has answered, with the names under which the plan knows it.
     pub(crate) fn of(answer: &Response, names: &BTreeMap<String, String>, op: &Op) -> Normal {
         let content_type = answer.header("Content-Type").unwrap_or_default().to_owned();
-        let json = content_type.starts_with("application/json").then(|| serde_json::from_slice::<Value>(&answer.body).ok());
+        let json =
+            content_type.starts_with("application/json").then(|| serde_json::from_slice::<Value>(&answer.body).ok());
         let body = match json.flatten() {
             Some(mut json) => {
                 if op.order == Order::Chosen
@@ -131,7 +132,8 @@ fn replace(json: &mut Value, names: &BTreeMap<String, String>, op: &Op) {
 /// Positions in the log: both servers count, but not the same things. What is left is whether a row was changed since
 /// it was created; of the agent's own node and what is on it that is a matter of its sync.
 fn indexes(fields: &mut Map<String, Value>, op: &Op) {
-    let own = op.settles || fields.get("Node").is_some_and(|node| node == NODE) && fields.contains_key("TaggedAddresses");
+    let own =
+        op.settles || fields.get("Node").is_some_and(|node| node == NODE) && fields.contains_key("TaggedAddresses");
     let created = fields.get("CreateIndex").cloned();
     if let Some(changed) = fields.get_mut("ModifyIndex") {
         let word = match &created {

@@ -32,7 +32,14 @@ pub(crate) enum Order {
 
 impl Op {
     pub(crate) fn get(path: impl Into<String>) -> Op {
-        Op { method: "GET", path: path.into(), body: String::new(), remember: None, order: Order::Matters, settles: false }
+        Op {
+            method: "GET",
+            path: path.into(),
+            body: String::new(),
+            remember: None,
+            order: Order::Matters,
+            settles: false,
+        }
     }
 
     pub(crate) fn put(path: impl Into<String>, body: impl Into<String>) -> Op {

@@ -23,7 +23,8 @@ fn ttl(random: &mut Random) -> Value {
 
 pub(crate) fn register(random: &mut Random) -> Op {
     let id = pick(random, SERVICES);
-    let mut body = json!({"Name": name_of(id).unwrap_or(pick(random, &["api", "job"])), "ID": id, "Port": 8000 + random.below(2)});
+    let mut body =
+        json!({"Name": name_of(id).unwrap_or(pick(random, &["api", "job"])), "ID": id, "Port": 8000 + random.below(2)});
     if once_in(random, 2) {
         body["Tags"] = json!(["t1", "t2"][..random.below(3) as usize]);
     }

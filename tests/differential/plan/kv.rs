@@ -6,15 +6,8 @@ use crate::common::Random;
 use crate::op::Op;
 
 /// Keys that are in one another's prefixes, one with bytes that must be escaped.
-pub(crate) const KEYS: &[&str] = &[
-    "<<run>>a",
-    "<<run>>a/b",
-    "<<run>>a/b/c",
-    "<<run>>a/c",
-    "<<run>>ab",
-    "<<run>>b%20%C3%BC",
-    "<<run>>lock",
-];
+pub(crate) const KEYS: &[&str] =
+    &["<<run>>a", "<<run>>a/b", "<<run>>a/b/c", "<<run>>a/c", "<<run>>ab", "<<run>>b%20%C3%BC", "<<run>>lock"];
 
 pub(crate) fn write(random: &mut Random) -> Op {
     let key = pick(random, KEYS);
