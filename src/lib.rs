@@ -7,6 +7,7 @@ pub mod clock;
 pub mod command;
 pub mod config;
 pub mod dns;
+pub mod docker;
 pub mod footprint;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -16,6 +17,7 @@ pub mod http;
 pub mod machine;
 pub mod model;
 pub mod node;
+pub mod outgoing;
 pub mod proto;
 pub mod raft;
 pub mod service;

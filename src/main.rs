@@ -3,6 +3,7 @@
 use anyhow::Context;
 use lictor::cli::{self, Console};
 use std::path::Path;
+use std::pin::Pin;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -27,7 +28,10 @@ fn main() -> anyhow::Result<()> {
         input: &mut std::io::stdin(),
         env: &|name| std::env::var(name).ok(),
     };
-    let code = runtime.block_on(cli::run(&program, args.get(1..).unwrap_or_default(), &mut console));
+    // Behind a pointer, because the runtime has several loops that drive it, and the whole server would be in each.
+    let run: Pin<Box<dyn Future<Output = i32>>> =
+        Box::pin(cli::run(&program, args.get(1..).unwrap_or_default(), &mut console));
+    let code = runtime.block_on(run);
     std::process::exit(code)
 }
 
