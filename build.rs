@@ -15,6 +15,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     std::fs::write(out.join("lictor.v1.fds"), public.encode_to_vec())?;
     files.push("proto/lictor/internal/v1/record.proto".into());
     files.push("proto/lictor/internal/v1/raft.proto".into());
+    files.push("proto/lictor/internal/v1/peer.proto".into());
     let all = protox::compile(&files, ["proto"])?;
     tonic_prost_build::configure()
         .bytes(".lictor")

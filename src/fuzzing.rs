@@ -71,6 +71,23 @@ pub fn http_target(bytes: &[u8]) {
     crate::http::fuzz::target(bytes);
 }
 
+/// A configuration file in HCL or JSON, to the checked configuration.
+pub fn hcl(bytes: &[u8]) {
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    crate::config::fuzz::file(text);
+}
+
+/// A snapshot: the first byte says which part of it the rest is.
+pub fn snapshot_archive(bytes: &[u8]) {
+    let Some((&part, rest)) = bytes.split_first() else { return };
+    match part & 3 {
+        0 => crate::archive::fuzz::packed(rest),
+        1 => crate::archive::fuzz::unpacked(rest),
+        2 => crate::archive::fuzz::content(rest),
+        _ => crate::service::fuzz::state(rest),
+    }
+}
+
 /// A JSON body; the first byte says which endpoint reads it.
 pub fn http_body(bytes: &[u8]) {
     crate::http::fuzz::body(bytes);

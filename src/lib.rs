@@ -4,6 +4,7 @@ pub mod agent;
 pub mod archive;
 pub mod cli;
 pub mod clock;
+pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod dns;
@@ -12,10 +13,12 @@ pub mod footprint;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gossip;
 pub mod grpc;
 pub mod http;
 pub mod machine;
 pub mod model;
+pub mod monitor;
 pub mod node;
 pub mod outgoing;
 pub mod proto;

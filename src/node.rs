@@ -6,20 +6,23 @@
 
 mod options;
 mod reload;
+mod servers;
 mod socket;
 
-pub use reload::Reloading;
+pub use reload::Started;
 
 use crate::agent::{Agent, Api, Watches};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::monitor::Monitor;
 use crate::raft;
 use crate::service::{Core, Facts};
 use crate::watch::Hub;
 use crate::{dns, footprint, grpc, http};
 use anyhow::{Context, bail};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
-use reload::Reloader;
+use reload::{Live, Reloader};
+use servers::Servers;
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
@@ -40,27 +43,37 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 ///
 /// # Errors
 /// A listener or store that cannot be opened, or a fault of the store while running.
-pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
+pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let metrics = install_metrics()?;
-    let listeners = Listeners::bind(&config).await?;
+    let mut listeners = Listeners::bind(&config).await?;
     let clock = Clock::system();
     let hub = Arc::new(Hub::new());
-    let raft = raft::start(raft_options(&config, &clock), hub.clone()).await.context("cannot start replication")?;
-    let facts = facts(&config, &listeners, raft.status().cluster.to_string());
+    let node = own_node(&config, &listeners);
+    let raft = raft::start(raft_options(&config, &clock, &node), hub.clone()).await;
+    let raft = raft.context("cannot start replication")?;
+    let facts = facts(&config, &listeners);
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
     let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
 
-    core.init_autopilot().await.context("cannot store the autopilot configuration")?;
+    // Nobody is heard of but by raft.
+    let (_seen, directory) = tokio::sync::watch::channel(Arc::from([]));
+    let founding = servers::founding(&config, node);
+    let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
+    servers.caught_up(&config).await;
+    if config.bootstrap_expect == 1 && raft.leadership().leads {
+        core.init_autopilot(&config.autopilot).await.context("cannot store the autopilot configuration")?;
+    }
     let watches = Watches::new(listeners.own_api());
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
     tasks.spawn(infallible(agent.clone().run()));
-    let dns_options = listeners.serve(&config, &core, &agent, metrics, &mut tasks);
+    let told = (metrics, started.monitor.clone());
+    let live = listeners.serve(&config, &core, &agent, told, &mut tasks);
     let node_name = config.node_name.clone();
     watches.set(&config.watches);
-    let reloader = Reloader::new(config, reloading, clock, agent.clone(), dns_options, watches);
+    let reloader = Reloader::new(config, started, clock, agent.clone(), live, watches);
     let asked = reloader.clone();
     agent.hooks().on_reload(move || {
         let reloader = asked.clone();
@@ -74,6 +87,7 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
     info!(node = %node_name, revision = core.local().state.revision(), "agent is running");
 
     let fault = wait_for_end(&raft, &agent, &mut tasks).await;
+    servers.hand_over().await;
     core.drain();
     let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
     if drained.await.is_err() {
@@ -81,6 +95,7 @@ pub async fn run(config: Config, reloading: Reloading) -> anyhow::Result<()> {
         tasks.abort_all();
     }
     drop((core, agent));
+    servers.stop().await;
     let stopped = raft.shutdown().await;
     match fault {
         Some(message) => bail!("{message}"),
@@ -136,19 +151,35 @@ async fn upkeep(metrics: PrometheusHandle, core: Core) {
     }
 }
 
-fn raft_options(config: &Config, clock: &Clock) -> raft::Options {
+/// This server as its peers know it.
+fn own_node(config: &Config, listeners: &Listeners) -> raft::Node {
+    let at = |port: u16| SocketAddr::new(config.advertise_addr, port).to_string();
+    let grpc = Some(first_port(&listeners.grpc)).filter(|port| *port != 0);
+    raft::Node {
+        name: config.node_name.clone(),
+        address: at(listeners.server_port),
+        id: config.node_id,
+        read_only: config.non_voting,
+        grpc: grpc.map(at).unwrap_or_default(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    }
+}
+
+fn raft_options(config: &Config, clock: &Clock, node: &raft::Node) -> raft::Options {
     raft::Options {
         data_dir: config.data_dir.clone(),
-        node_name: config.node_name.clone(),
-        advertise: SocketAddr::new(config.advertise_addr, config.server_addr.port()).to_string(),
+        node: node.clone(),
+        alone: config.bootstrap_expect == 1,
+        expect: config.bootstrap_expect,
+        slowness: config.raft_multiplier,
+        peers: Arc::new(grpc::peer::Connections::default()),
         clock: clock.clone(),
     }
 }
 
-fn facts(config: &Config, listeners: &Listeners, cluster_id: String) -> Facts {
+fn facts(config: &Config, listeners: &Listeners) -> Facts {
     let plain = |domain: &String| domain.trim_end_matches('.').to_owned();
     Facts {
-        cluster_id,
         node_id: config.node_id,
         node_name: config.node_name.clone(),
         datacenter: config.datacenter.clone(),
@@ -156,7 +187,7 @@ fn facts(config: &Config, listeners: &Listeners, cluster_id: String) -> Facts {
         alt_domain: config.alt_domain.as_ref().map(plain),
         version: env!("CARGO_PKG_VERSION"),
         advertise: config.advertise_addr,
-        server_port: config.server_addr.port(),
+        server_port: listeners.server_port,
         serf_lan_port: config.serf_lan_port,
         serf_wan_port: config.serf_wan_port.unwrap_or(0),
         grpc_port: first_port(&listeners.grpc),
@@ -176,13 +207,19 @@ struct Listeners {
     http: Vec<http::Listener>,
     grpc: Vec<TcpListener>,
     dns: dns::Bound,
+    /// For other servers; a development server goes on without, if its port is taken.
+    server: Option<TcpListener>,
+    server_port: u16,
 }
 
 impl Listeners {
     async fn bind(config: &Config) -> anyhow::Result<Listeners> {
         let dns = dns::Bound::bind(&config.dns_addrs);
         let dns = dns.with_context(|| format!("cannot listen for DNS on {:?} (ports.dns)", config.dns_addrs))?;
+        let (server, server_port) = bind_server(config).await?;
         Ok(Listeners {
+            server,
+            server_port,
             http: bind_http(config).await?,
             grpc: bind_tcp(&config.grpc_addrs, "gRPC", "ports.grpc").await?,
             dns,
@@ -221,18 +258,24 @@ impl Listeners {
         config: &Config,
         core: &Core,
         agent: &Agent,
-        metrics: PrometheusHandle,
+        (metrics, monitor): (PrometheusHandle, Monitor),
         to: &mut JoinSet<anyhow::Result<()>>,
-    ) -> dns::LiveOptions {
-        let dns_options = dns::LiveOptions::new(options::dns(&config.dns));
+    ) -> Live {
+        let live = Live {
+            dns: dns::LiveOptions::new(options::dns(&config.dns)),
+            limits: http::LiveLimits::new(options::limits(&config.limits)),
+        };
         if !self.http.is_empty() {
             let options = http::Options {
                 rules: options::rules(&config.http),
                 wait_default: config.query_times.default,
                 wait_max: config.query_times.max,
-                max_conns_per_client: config.limits.http_max_conns_per_client,
+                limits: live.limits.clone(),
+                session_ttl_min: config.session_ttl_min,
+                unprintable_paths: config.http.unprintable_paths,
                 agent: agent.clone(),
                 metrics,
+                monitor,
                 prometheus: config.prometheus,
                 pretty_default: config.dev,
             };
@@ -244,10 +287,10 @@ impl Listeners {
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
-            let options = dns_options.clone();
+            let options = live.dns.clone();
             to.spawn(async move { self.dns.serve(core, options).await.context("DNS server") });
         }
-        dns_options
+        live
     }
 }
 
@@ -261,6 +304,21 @@ async fn bind_http(config: &Config) -> anyhow::Result<Vec<http::Listener>> {
         listeners.push(http::Listener::Unix(bound));
     }
     Ok(listeners)
+}
+
+async fn bind_server(config: &Config) -> anyhow::Result<(Option<TcpListener>, u16)> {
+    let at = config.server_addr;
+    match TcpListener::bind(at).await {
+        Ok(listener) => {
+            let port = listener.local_addr().context("cannot tell the port for other servers")?.port();
+            Ok((Some(listener), port))
+        }
+        Err(error) if config.dev => {
+            warn!(%error, address = %at, "cannot listen for other servers and agents (ports.server): going on alone");
+            Ok((None, at.port()))
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot listen for other servers on {at} (ports.server)")),
+    }
 }
 
 /// The first address among HTTP's listeners.

@@ -425,14 +425,6 @@ fn what_does_not_fit_is_refused_by_name() {
 }
 
 #[test]
-fn what_is_not_built_says_so() {
-    let server = Server::dev();
-    let reply = server.request("GET", "/v1/agent/monitor", &[], b"");
-    assert_eq!(reply.status, 501);
-    assert!(reply.text().ends_with("is not built yet"), "{}", reply.text());
-}
-
-#[test]
 fn excess_connections_of_a_client_are_closed() {
     let dir = tempfile::tempdir().expect("a directory");
     let config = dir.path().join("limits.json");

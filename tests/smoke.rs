@@ -15,6 +15,7 @@ fn runtime() -> tokio::runtime::Runtime {
 fn an_instance_registered_over_grpc_is_seen_over_grpc_http_and_dns() {
     let server = Server::dev();
     let mut random = Random::new(1);
+    assert_eq!(server.get("/v1/catalog/node/agentless").ok().text().trim(), "null");
     runtime().block_on(async {
         let mut clients = Clients::connect(server.grpc_addr()).await;
         let instances = vec![instance("web", "web-1", 8080), instance("web", "web-2", 8081)];
@@ -29,6 +30,12 @@ fn an_instance_registered_over_grpc_is_seen_over_grpc_http_and_dns() {
     let health = server.get("/v1/health/service/web?passing").ok();
     assert!(health.index() > 0);
     assert_eq!(health.json().as_array().map(Vec::len), Some(2), "{}", health.text());
+    let node = server.get("/v1/catalog/node/agentless").ok().json();
+    assert_eq!(node["Node"]["Node"], "agentless", "{node}");
+    assert_eq!(
+        (&node["Services"]["web:web-1"]["Port"], &node["Services"]["web:web-2"]["Port"]),
+        (&8080.into(), &8081.into())
+    );
     let answer = dns::udp(server.dns_addr(), "web.service.consul.", kind::SRV, Some(4096)).expect("answer");
     let mut ports: Vec<u16> = answer.targets().into_iter().map(|(port, _)| port).collect();
     ports.sort();

@@ -213,7 +213,7 @@ impl Agent {
         let (noted, revision) = {
             let mut local = self.local();
             let own = local.check(id).ok_or_else(not_ttl)?;
-            let output = output::of_report(output, output::max(&own.definition, self.settings()));
+            let output = output::of_report(output, output::max(&own.definition, &self.settings()));
             let ttl = own.runner.ttl().ok_or_else(not_ttl)?;
             ttl.renew(&output);
             let expires_ms = self.inner.core.clock().now_ms() + ttl.period().as_millis() as u64;

@@ -11,12 +11,16 @@ use crate::model::{Definitions, Instance, NodeRecord};
 use crate::service::Core;
 use anyhow::Context;
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 /// A registration waits at most so long for the servers to have it, too.
 const SYNC_PATIENCE: Duration = Duration::from_millis(200);
+
+/// How often a node that could not be registered tries again.
+const ENTER_RETRY: Duration = Duration::from_millis(200);
 
 /// The agent of this node. Cheap to clone.
 #[derive(Clone)]
@@ -26,7 +30,7 @@ pub struct Agent {
 
 pub(super) struct Inner {
     pub(super) core: Core,
-    pub(super) settings: Settings,
+    settings: watch::Sender<Arc<Settings>>,
     pub(super) hooks: Hooks,
     pub(super) local: Mutex<Local>,
     pub(super) node: Mutex<Arc<NodeRecord>>,
@@ -38,6 +42,8 @@ pub(super) struct Inner {
     pub(super) changed: watch::Sender<u64>,
     /// Somebody has asked the process to leave the cluster.
     leaving: watch::Sender<bool>,
+    /// This node is in the catalog.
+    registered: AtomicBool,
 }
 
 impl Agent {
@@ -47,7 +53,11 @@ impl Agent {
     /// # Errors
     /// The node cannot be registered, the data directory cannot be read, or a definition is wrong.
     pub async fn start(core: Core, settings: Settings, definitions: Definitions) -> anyhow::Result<Agent> {
-        register_self(&core).await.context("cannot register this node in the catalog")?;
+        // One of several servers may have to wait for a leader: then that is done by `run`.
+        let alone = core.leads();
+        if alone {
+            register_self(&core).await.context("cannot register this node in the catalog")?;
+        }
         let (journal, rows) = match &settings.data_dir {
             Some(dir) => {
                 let opened = Journal::open(dir);
@@ -60,7 +70,7 @@ impl Agent {
         let agent = Agent {
             inner: Arc::new(Inner {
                 core,
-                settings,
+                settings: watch::Sender::new(Arc::new(settings)),
                 hooks: Hooks::default(),
                 local: Mutex::default(),
                 node,
@@ -69,6 +79,7 @@ impl Agent {
                 progress: watch::Sender::new(Progress::default()),
                 changed: watch::Sender::new(0),
                 leaving: watch::Sender::new(false),
+                registered: alone.into(),
             }),
         };
         let files = agent.prepare(definitions)?;
@@ -82,8 +93,24 @@ impl Agent {
 
     /// Keeps the catalog in step and removes what has been critical for too long, until the server drains.
     pub async fn run(self) {
+        tokio::select! {
+            () = self.enter_catalog() => {}
+            () = self.inner.core.drained() => return self.stop_checks(),
+        }
         tokio::join!(self.run_sync(), self.run_reaper());
         self.stop_checks();
+    }
+
+    /// Registers this node as soon as there is a leader.
+    async fn enter_catalog(&self) {
+        while !self.inner.registered.load(Ordering::Relaxed) {
+            match register_self(&self.inner.core).await {
+                Ok(()) => self.inner.registered.store(true, Ordering::Relaxed),
+                Err(crate::service::Error::NoLeader) => {}
+                Err(error) => tracing::warn!(%error, "cannot register this node in the catalog, trying again"),
+            }
+            tokio::time::sleep(ENTER_RETRY).await;
+        }
     }
 
     /// What reload asks for.
@@ -92,8 +119,15 @@ impl Agent {
     }
 
     /// What the operator decided.
-    pub fn settings(&self) -> &Settings {
-        &self.inner.settings
+    pub fn settings(&self) -> Arc<Settings> {
+        self.inner.settings.borrow().clone()
+    }
+
+    /// Changes what the operator decided, but for the data directory. Checks that run keep the size of their output.
+    pub fn set(&self, settings: Settings) {
+        self.inner.settings.send_modify(|now| {
+            *now = Arc::new(Settings { data_dir: now.data_dir.clone(), ..settings });
+        });
     }
 
     /// Asks the process to leave the cluster and end.
@@ -229,6 +263,6 @@ impl Agent {
 
 impl fmt::Debug for Agent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Agent").field("settings", &self.inner.settings).finish_non_exhaustive()
+        f.debug_struct("Agent").field("settings", &self.settings()).finish_non_exhaustive()
     }
 }

@@ -6,6 +6,8 @@
 //! state in it means. Both the servers, which make and restore snapshots, and the command line, which looks into them,
 //! use it.
 
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod read;
 mod write;
 

@@ -15,7 +15,8 @@ fn archive(state: &[u8]) -> Vec<u8> {
 
 fn unpack(bytes: &[u8]) -> Result<(Meta, Vec<u8>), String> {
     let mut found = Vec::new();
-    let meta = read(bytes, LIMITS, |state| state.read_to_end(&mut found).map(drop).map_err(ArchiveError::Tar));
+    let meta =
+        read(bytes, LIMITS, |state| state.read_to_end(&mut found).map(drop).map_err(|e| ArchiveError::state_data(&e)));
     meta.map(|meta| (meta, found)).map_err(|error| error.to_string())
 }
 
@@ -38,32 +39,37 @@ fn it_is_refused_with_what_is_wrong() {
     let good = sums(braces, empty);
     let large = vec![0; 100_000];
     let huge = vec![0; 2 << 20];
+    let whole = packed(&[("meta.json", b"{}"), ("state.bin", b""), ("SHA256SUMS", good.as_bytes())]);
+    assert_eq!(unpack(&whole), Ok((Meta::default(), Vec::new())));
+    let with = |sums: &str| packed(&[("meta.json", b"{}"), ("state.bin", b""), ("SHA256SUMS", sums.as_bytes())]);
+    let mut more = GzEncoder::new(whole.clone(), Compression::fast());
+    more.write_all(b"more").expect("memory does not fail");
+    let more = more.finish().expect("memory does not fail");
     for (bytes, error) in [
         (Vec::new(), "failed to decompress snapshot: EOF"),
-        (b"garbage".to_vec(), "failed to decompress snapshot: gzip: invalid header"),
-        (archive(b"x")[..20].to_vec(), "failed to read snapshot file: "),
+        (b"short".to_vec(), "failed to decompress snapshot: unexpected EOF"),
+        (b"this is no archive".to_vec(), "failed to decompress snapshot: gzip: invalid header"),
+        (archive(b"x")[..20].to_vec(), "failed to read snapshot file: failed reading snapshot: unexpected EOF"),
         (packed(&[("evil", b"")]), "unexpected file \"evil\" in snapshot"),
         (packed(&[("meta.json", b"{}"), ("meta.json", b"{}")]), "unexpected file \"meta.json\" in snapshot"),
         (packed(&[("sub/meta.json", b"{}")]), "unexpected file"),
-        (packed(&[("meta.json", b"{}"), ("state.bin", b"")]), "SHA256SUMS is missing"),
-        (packed(&[("meta.json", b"{}"), ("SHA256SUMS", b"")]), "state.bin is missing"),
-        (packed(&[("state.bin", b""), ("SHA256SUMS", b"")]), "meta.json is missing"),
+        (packed(&[("meta.json", b"{"), ("state.bin", b"")]), "failed to decode snapshot metadata: EOF while parsing"),
+        (packed(&[("meta.json", b"{}"), ("state.bin", b"")]), "integrity of snapshot: file missing for \"meta.json\""),
+        (packed(&[("meta.json", b"{}"), ("SHA256SUMS", good.as_bytes())]), "hash check failed for \"state.bin\""),
+        (packed(&[("state.bin", b""), ("SHA256SUMS", good.as_bytes())]), "hash check failed for \"meta.json\""),
         (packed(&[("meta.json", &large)]), "meta.json has 100000 bytes, at most 65536 are allowed"),
         (packed(&[("state.bin", &huge)]), "state.bin has 2097152 bytes, at most 1048576 are allowed"),
-        (
-            packed(&[("meta.json", b"{}"), ("state.bin", b"x"), ("SHA256SUMS", good.as_bytes())]),
-            "hash check failed for \"state.bin\"",
-        ),
-        (
-            packed(&[("meta.json", b"{ }"), ("state.bin", b""), ("SHA256SUMS", good.as_bytes())]),
-            "hash check failed for \"meta.json\"",
-        ),
+        (with(&sums(empty, empty)), "hash check failed for \"meta.json\""),
+        (with(&sums(braces, braces)), "hash check failed for \"state.bin\""),
+        (with(&format!("{braces}  meta.json\n")), "file missing for \"state.bin\""),
+        (with(&format!("{good}{empty}  other\n")), "list missing hash for \"other\""),
+        (with("x"), "line is not a hash and a name: \"x\""),
+        (more, "4 unread uncompressed bytes remain"),
+        ([&whole[..], b"junk"].concat(), "unexpected EOF"),
     ] {
         let found = unpack(&bytes).expect_err(error);
         assert!(found.contains(error), "{found:?} instead of {error:?}");
     }
-    let minimal = packed(&[("meta.json", b"{}"), ("state.bin", b""), ("SHA256SUMS", good.as_bytes())]);
-    assert_eq!(unpack(&minimal), Ok((Meta::default(), Vec::new())));
 }
 
 #[test]

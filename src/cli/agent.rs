@@ -5,7 +5,7 @@ use super::log;
 use super::tree::Flags;
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, ConfigError};
-use crate::node::Reloading;
+use crate::node::Started;
 use clap::ArgMatches;
 use std::path::{Path, PathBuf};
 
@@ -19,9 +19,9 @@ pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result
     let config = Config::load(&parsed, &Clock::system()).map_err(|e| failed(&e))?;
     console.print(&banner(&config))?;
     console.out.flush().map_err(|e| failed(&e))?;
-    let set_log_level = log::start(&config).map_err(|e| failed(&e))?;
+    let (set_log_level, monitor) = log::start(&config).map_err(|e| failed(&e))?;
     let pid_file = config.pid_file.as_deref().map(PidFile::write).transpose().map_err(|e| failed(&e))?;
-    let ended = crate::node::run(config, Reloading { flags: parsed, set_log_level }).await;
+    let ended = crate::node::run(config, Started { flags: parsed, set_log_level, monitor }).await;
     drop(pid_file);
     ended.map_err(|e| Exit::failed(format!("==> {e:#}")))
 }

@@ -9,7 +9,7 @@ use super::sections::{CheckSettings, DnsSettings, HttpSettings, Limits, LogSetti
 use super::settings::{Settings, domain};
 use super::watch::WatchPlan;
 use crate::clock::Clock;
-use crate::model::Definitions;
+use crate::model::{Autopilot, Definitions};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -45,6 +45,12 @@ pub struct Config {
     pub grpc_addrs: Vec<SocketAddr>,
     /// DNS listeners, each for UDP and TCP.
     pub dns_addrs: Vec<SocketAddr>,
+    /// How many servers found the cluster of this one together; 1: it founds one alone, 0: it joins one that is there.
+    pub bootstrap_expect: u32,
+    /// It shall never have a vote.
+    pub non_voting: bool,
+    /// How many times as long as usual the servers wait for each other, 1 by default.
+    pub raft_multiplier: u32,
     /// The listener for other servers; port 0 takes a free one.
     pub server_addr: SocketAddr,
     /// Port of gossip in the datacenter, as members are told.
@@ -53,6 +59,10 @@ pub struct Config {
     pub serf_wan_port: Option<u16>,
     /// Limits on clients.
     pub limits: Limits,
+    /// The shortest time to live of a session over HTTP.
+    pub session_ttl_min: Duration,
+    /// The autopilot configuration that a new cluster begins with.
+    pub autopilot: Autopilot,
     /// How long blocking queries wait.
     pub query_times: QueryTimes,
     /// What the HTTP edge refuses and adds.
@@ -113,10 +123,14 @@ impl Config {
     /// # Errors
     /// As for [`Config::load`].
     pub fn validate(flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
-        let (config, settings, _) = Config::read(&Host::current(), flags, clock)?;
+        Config::validate_on(&Host::current(), flags, clock)
+    }
+
+    pub(crate) fn validate_on(host: &Host, flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
+        let (config, settings, _) = Config::read(host, flags, clock)?;
         match settings.role(flags.dev) {
             // The flags that decide are not among the files.
-            Ok(()) | Err(ConfigError::NotBuilt { .. }) => {}
+            Ok(_) | Err(ConfigError::NotBuilt { .. }) => {}
             Err(error) => return Err(error),
         }
         match settings.text("data_dir") {
@@ -168,10 +182,16 @@ impl Config {
             http_addrs: settings.listeners("http", 8500)?,
             grpc_addrs: settings.listeners("grpc", 8502)?,
             dns_addrs: settings.listeners("dns", 8600)?,
+            // Whoever loads it for use asks for the role first; `validate` need not know it.
+            bootstrap_expect: settings.role(dev).unwrap_or_default(),
+            non_voting: settings.switch("non_voting_server"),
+            raft_multiplier: settings.int("performance.raft_multiplier").map_or(1, |n| n.clamp(1, 10) as u32),
             server_addr: SocketAddr::new(bind_addr, settings.needed_port("ports.server", 8300)?),
             serf_lan_port: settings.needed_port("ports.serf_lan", 8301)?,
             serf_wan_port: settings.port("ports.serf_wan", 8302)?,
             limits: settings.limits()?,
+            session_ttl_min: settings.session_ttl_min()?,
+            autopilot: settings.autopilot()?,
             query_times: settings.query_times()?,
             http: settings.http()?,
             dns: settings.dns()?,

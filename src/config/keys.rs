@@ -1,6 +1,6 @@
 //! Every setting of the agent, with its flag: the one list that files, the command line and the help are read from.
 
-use super::kind::{Kind, Standing, default_name, empty, half_mebibyte, is_true, ten_seconds};
+use super::kind::{Kind, Standing, default_name, empty, is_true};
 use Kind::{Any, Blocks, Bool, Int, Number, Text, TextMap, Texts, Unsigned};
 use serde_json::Value;
 
@@ -69,9 +69,7 @@ const ONE_DC: &str = "this version knows one datacenter";
 const UI: &str = "this version has no web UI";
 const ENTERPRISE: &str = "it is a feature of Consul Enterprise";
 const RAFT: &str = "the log is kept and compacted in another way";
-const SIZES: &str = "values and transactions may have 524288 bytes in this version";
 const TELEMETRY: &str = "metrics are served over HTTP, all of them";
-const AUTOPILOT: &str = "a single server has no other servers to look after";
 
 pub(crate) const KEYS: &[Key] = &[
     // Identity.
@@ -87,7 +85,10 @@ pub(crate) const KEYS: &[Key] = &[
     built("server", Bool).flag("server", "Runs as a server."),
     built("bootstrap", Bool)
         .flag("bootstrap", "Starts a new cluster with this server; the same as -bootstrap-expect=1."),
-    built("bootstrap_expect", Int).flag("bootstrap-expect", "Servers to wait for before a new cluster starts: 1."),
+    built("bootstrap_expect", Int).flag(
+        "bootstrap-expect",
+        "Servers that start a new cluster together: each waits until it finds so many. 1: alone, at once.",
+    ),
     // Addresses and ports.
     built("bind_addr", Text).flag("bind", "IP address for cluster communication, 0.0.0.0 by default."),
     built("advertise_addr", Text).flag("advertise", "IP address that others are told. The bind address by default."),
@@ -120,6 +121,18 @@ pub(crate) const KEYS: &[Key] = &[
     built("pid_file", Text).flag("pid-file", "File that holds the process id while the agent runs."),
     // Limits and checks.
     built("limits.http_max_conns_per_client", Int),
+    built("limits.kv_max_value_size", Unsigned),
+    built("limits.txn_max_req_len", Unsigned),
+    built("session_ttl_min", Text),
+    // The first configuration of a cluster; operators change it later.
+    built("autopilot.cleanup_dead_servers", Bool),
+    built("autopilot.last_contact_threshold", Text),
+    built("autopilot.max_trailing_logs", Int),
+    built("autopilot.min_quorum", Unsigned),
+    built("autopilot.server_stabilization_time", Text),
+    built("autopilot.redundancy_zone_tag", Text),
+    built("autopilot.disable_upgrade_migration", Bool),
+    built("autopilot.upgrade_version_tag", Text),
     // Services, checks and watches of files.
     built("service", Blocks),
     built("services", Blocks),
@@ -159,16 +172,13 @@ pub(crate) const KEYS: &[Key] = &[
     built("http_config.response_headers", TextMap),
     built("http_config.allow_write_http_from", Texts)
         .flag("allow-write-http-from", "Network whose clients may write over HTTP, as 10.0.0.0/8. May be repeated."),
-    not_built("disable_http_unprintable_char_filter", Bool, "paths must be printable in this version"),
+    built("disable_http_unprintable_char_filter", Bool),
     built("unix_sockets.user", Text),
     built("unix_sockets.group", Text),
     built("unix_sockets.mode", Text),
     built("default_query_time", Text)
         .flag("default-query-time", "How long a blocking query waits that names no time, 5m by default."),
     built("max_query_time", Text).flag("max-query-time", "How long a blocking query waits at most, 10m by default."),
-    unless(ten_seconds, "session_ttl_min", Text, "the shortest session has 10 seconds in this version"),
-    unless(half_mebibyte, "limits.kv_max_value_size", Unsigned, SIZES),
-    unless(half_mebibyte, "limits.txn_max_req_len", Unsigned, SIZES),
     // Metrics.
     built("telemetry.prometheus_retention_time", Text),
     no_effect("telemetry.disable_hostname", Bool, "metric names never hold the hostname"),
@@ -207,10 +217,9 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("raft_snapshot_threshold", Int, RAFT),
     no_effect("raft_snapshot_interval", Text, RAFT),
     no_effect("raft_trailing_logs", Int, RAFT),
-    no_effect("performance.raft_multiplier", Int, ALONE),
+    built("performance.raft_multiplier", Int),
     no_effect("performance.leave_drain_time", Text, ALONE),
     no_effect("performance.rpc_hold_timeout", Text, ALONE),
-    no_effect("autopilot", Any, AUTOPILOT),
     no_effect("gossip_lan", Any, NO_GOSSIP),
     no_effect("gossip_wan", Any, NO_GOSSIP),
     no_effect("reconnect_timeout", Text, NO_GOSSIP),
@@ -296,7 +305,8 @@ pub(crate) const KEYS: &[Key] = &[
     unless(default_name, "partition", Text, ENTERPRISE),
     not_built("segment", Text, ENTERPRISE).also("segment"),
     not_built("segments", Any, ENTERPRISE),
-    not_built("non_voting_server", Bool, ALONE).also("non-voting-server"),
+    built("non_voting_server", Bool)
+        .flag("non-voting-server", "The server takes part without a vote: it answers, but never counts for a quorum."),
     not_built("audit", Any, ENTERPRISE),
     not_built("ui", Bool, UI).also("ui"),
     not_built("ui_config.enabled", Bool, UI),

@@ -106,13 +106,3 @@ pub(crate) fn is_true(value: &Value) -> bool {
 pub(crate) fn default_name(value: &Value) -> bool {
     matches!(value.as_str(), Some("" | "default"))
 }
-
-/// Consul's default for the sizes that are fixed here, or none.
-pub(crate) fn half_mebibyte(value: &Value) -> bool {
-    matches!(value.as_u64(), Some(0 | 524_288))
-}
-
-/// Consul's default for the shortest session, or none.
-pub(crate) fn ten_seconds(value: &Value) -> bool {
-    matches!(value.as_str(), Some("" | "0" | "0s" | "10s"))
-}

@@ -17,6 +17,8 @@ mod data_dir;
 mod definitions;
 mod error;
 mod flags;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod hcl;
 mod keys;
 mod kind;

@@ -7,8 +7,8 @@ use super::flags::AgentFlags;
 use crate::clock::Clock;
 
 impl Config {
-    /// Reads the files again. Of the result, definitions, watches, metadata of the node, DNS and the log's level are
-    /// new; all else is as it was, with a notice for each change that waits for a restart.
+    /// Reads the files again. Of the result, definitions, watches, metadata of the node, limits, DNS, and the settings
+    /// of checks and the log's level are new; all else is as it was, with a notice for each change that waits for a restart.
     ///
     /// # Errors
     /// As for [`Config::load`]; nothing has changed then.
@@ -27,6 +27,8 @@ impl Config {
             watches: new.watches,
             node_meta: new.node_meta,
             dns: new.dns,
+            limits: new.limits,
+            checks: new.checks,
             log,
             notices,
             ..self.clone()
@@ -51,8 +53,7 @@ impl Config {
             ("ports.server", self.server_addr != new.server_addr),
             ("ports.serf_lan and ports.serf_wan", self.serf_ports() != new.serf_ports()),
             ("http_config and unix_sockets", self.http != new.http),
-            ("limits", self.limits != new.limits),
-            ("settings of checks", self.checks != new.checks),
+            ("session_ttl_min", self.session_ttl_min != new.session_ttl_min),
             ("default_query_time and max_query_time", self.query_times != new.query_times),
             ("log_json, log_file and enable_syslog", log(self) != log(new)),
             ("pid_file", self.pid_file != new.pid_file),

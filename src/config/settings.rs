@@ -12,6 +12,9 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
+/// A number of servers from here on is a mistake: each one makes every write wait for more of them.
+const BOOTSTRAP_EXPECT_MAX: i64 = 16;
+
 /// The merged tree, whose keys are known and of the right type, and what templates are filled with. An empty text is
 /// the same as none.
 pub(super) struct Settings {
@@ -73,8 +76,8 @@ impl Settings {
             .ok_or_else(|| ConfigError::at(path, "a server needs this port: give one, or 0 for a free one"))
     }
 
-    /// What this process is: for now, the only server of its cluster.
-    pub(super) fn role(&self, dev: bool) -> Result<(), ConfigError> {
+    /// How many servers found the cluster of this one; 0: it joins one that is there.
+    pub(super) fn role(&self, dev: bool) -> Result<u32, ConfigError> {
         let expect = self.int("bootstrap_expect").unwrap_or(0);
         let bootstrap = self.switch("bootstrap");
         // As in Consul, expecting one server is the same as bootstrapping.
@@ -88,22 +91,16 @@ impl Settings {
                 return refuse("'bootstrap_expect > 0' and 'bootstrap = true' are mutually exclusive");
             }
             2.. if !server => return refuse("'bootstrap_expect > 0' requires 'server = true'"),
-            2.. => {
-                let why = "clusters of several servers come later: use -bootstrap-expect=1".to_owned();
-                return Err(ConfigError::NotBuilt { name: format!("bootstrap_expect = {expect}"), why });
-            }
+            BOOTSTRAP_EXPECT_MAX.. => return refuse("bootstrap_expect cannot be more than 15 servers"),
+            2.. if dev => return refuse("'bootstrap_expect > 1' cannot be used with -dev, which is a cluster of one"),
             _ if bootstraps && !server => return refuse("'bootstrap = true' requires 'server = true'"),
             _ => {}
         }
         if !server {
-            let why = "start with -server -bootstrap-expect=1, or with -dev".to_owned();
+            let why = "start with -server, or with -dev".to_owned();
             return Err(ConfigError::NotBuilt { name: "a client agent".to_owned(), why });
         }
-        if !dev && !bootstraps {
-            let why = "start with -bootstrap-expect=1 for a cluster of this server alone".to_owned();
-            return Err(ConfigError::NotBuilt { name: "a server that waits to be joined".to_owned(), why });
-        }
-        Ok(())
+        Ok(if dev || bootstraps { 1 } else { expect as u32 })
     }
 
     pub(super) fn node_name(&self, host: &Host) -> Result<String, ConfigError> {

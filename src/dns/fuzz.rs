@@ -2,7 +2,7 @@
 //!
 //! Must never: be part of the program.
 
-use super::options::Options;
+use super::options::{LiveOptions, Options};
 use super::query::{HEADER_BYTES, Query};
 use super::responder::{Responder, TCP_REPLY_BYTES_MAX, Transport, UDP_REPLY_BYTES_MAX};
 use super::reverse::ReverseTree;
@@ -46,7 +46,7 @@ fn responder() -> Responder {
         address: [127, 0, 0, 9].into(),
     };
     let zone = Zone::new(&identity, Options::default()).unwrap_or_else(|e| panic!("{e}"));
-    Responder::new(Arc::new(zone), Arc::new(ReverseTree::default()), 7)
+    Responder::new(Arc::new(zone), &LiveOptions::new(Options::default()), Arc::new(ReverseTree::default()), 7)
 }
 
 /// Thirty instances of `web`, with tags, addresses of both families, names as addresses, and metadata.

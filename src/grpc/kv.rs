@@ -63,7 +63,7 @@ impl KvService for Kv {
         let target = Keys::new(Target::Prefix(r.prefix));
         let token = Token {
             purpose: Purpose::Keys,
-            cluster: token::cluster_digest(&self.core.facts().cluster_id),
+            cluster: token::cluster_digest(&self.core),
             asked: target.asked,
             revision: page.view.state.revision(),
             last: Vec::new(),

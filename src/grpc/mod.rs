@@ -20,6 +20,7 @@ mod gather;
 mod kv;
 mod layer;
 mod page;
+pub mod peer;
 mod registry;
 mod resolve;
 mod select;

@@ -112,7 +112,7 @@ impl Page {
         read: &ReadOptions,
     ) -> Result<Page, Error> {
         let size = size(page_size)?;
-        let cluster = cluster_digest(&core.facts().cluster_id);
+        let cluster = cluster_digest(core);
         let (view, after) = if page_token.is_empty() {
             (core.view(read).await?, None)
         } else {

@@ -156,7 +156,7 @@ impl Resolver {
         let mut head = self.stamp.head(&view, revision);
         let asked = asked(&ask.selector, ask.full);
         let token =
-            Token { purpose: Purpose::Discovery, cluster: self.stamp.cluster, asked, revision, last: Vec::new() };
+            Token { purpose: Purpose::Discovery, cluster: self.stamp.cluster(), asked, revision, last: Vec::new() };
         put_bytes(4, &token.encode(), &mut head);
         Ok(Response::new(Frame { head, body }))
     }

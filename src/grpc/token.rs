@@ -6,6 +6,7 @@
 
 use super::convert::selector::hash64;
 use crate::model::names::Invalid;
+use crate::service::Core;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use bytes::Bytes;
@@ -45,8 +46,8 @@ pub(super) struct Token {
 }
 
 /// Digest of a cluster's identity.
-pub(super) fn cluster_digest(cluster_id: &str) -> u64 {
-    hash64(cluster_id.as_bytes())
+pub(super) fn cluster_digest(core: &Core) -> u64 {
+    hash64(core.cluster_id().unwrap_or_default().as_bytes())
 }
 
 impl Token {

@@ -109,7 +109,7 @@ impl Watcher {
             return Err(status(Error::Draining));
         }
         let token = Token::decode(Purpose::Discovery, &r.resume_token)
-            .filter(|t| t.cluster == stamp.cluster && t.asked == asked(&options.selector, options.full));
+            .filter(|t| t.cluster == stamp.cluster() && t.asked == asked(&options.selector, options.full));
         // A token from a server that was ahead must not take its reader back in time.
         let seen = token.as_ref().map_or(0, |t| t.revision);
         options.read.min_revision = options.read.min_revision.max(seen);
@@ -233,7 +233,7 @@ impl Watcher {
         let mut head = self.stamp.head(&self.core.local(), self.revision);
         if message.token {
             let asked = asked(&self.feed.selector, self.feed.full);
-            let (cluster, revision) = (self.stamp.cluster, self.revision);
+            let (cluster, revision) = (self.stamp.cluster(), self.revision);
             let token = Token { purpose: Purpose::Discovery, cluster, asked, revision, last: Vec::new() };
             put_bytes(2, &token.encode(), &mut head);
         }

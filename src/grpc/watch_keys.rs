@@ -165,7 +165,7 @@ impl KeyWatcher {
         if core.is_draining() {
             return Err(status(Error::Draining));
         }
-        let cluster = cluster_digest(&core.facts().cluster_id);
+        let cluster = cluster_digest(core);
         let changes = core.hub().subscribe(keys.topic());
         let (at, snapshot) = begin(core, r, &keys, cluster).await.map_err(status)?;
         let progress_every = Duration::from_millis(progress_ms);

@@ -12,6 +12,7 @@ use bytes::{Buf, BufMut, Bytes};
 use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use std::marker::PhantomData;
+use std::sync::{Arc, OnceLock};
 use tonic::Status;
 use tonic::codec::{BufferSettings, Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
@@ -25,23 +26,39 @@ pub(super) struct Frame {
 }
 
 /// Makes the headers of one server's answers; what never changes is encoded once.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(super) struct Stamp {
-    fixed: Bytes,
-    /// Digest of the cluster's identity, for tokens.
-    pub(super) cluster: u64,
+    core: Core,
+    /// Set when the cluster is known.
+    fixed: Arc<OnceLock<Bytes>>,
 }
 
 impl Stamp {
     /// For this server.
     pub(super) fn new(core: &Core) -> Stamp {
-        let facts = core.facts();
+        Stamp { core: core.clone(), fixed: Arc::default() }
+    }
+
+    fn fixed(&self) -> Bytes {
+        if let Some(known) = self.fixed.get() {
+            return known.clone();
+        }
+        let cluster = self.core.cluster_id();
         let fixed = pb::ResponseHeader {
-            cluster_id: facts.cluster_id.clone(),
-            node_id: facts.node_id.to_string(),
+            cluster_id: cluster.map(|id| id.to_string()).unwrap_or_default(),
+            node_id: self.core.facts().node_id.to_string(),
             ..pb::ResponseHeader::default()
         };
-        Stamp { fixed: fixed.encode_to_vec().into(), cluster: cluster_digest(&facts.cluster_id) }
+        let fixed = Bytes::from(fixed.encode_to_vec());
+        match cluster {
+            Some(_) => self.fixed.get_or_init(|| fixed).clone(),
+            None => fixed,
+        }
+    }
+
+    /// Digest of the cluster's identity, for tokens.
+    pub(super) fn cluster(&self) -> u64 {
+        cluster_digest(&self.core)
     }
 
     /// The first part of every answer: its header, in field 1.
@@ -53,8 +70,9 @@ impl Stamp {
             leader: view.leader.as_deref().unwrap_or_default().to_owned(),
             ..pb::ResponseHeader::default()
         };
-        let mut out = Vec::with_capacity(self.fixed.len() + 128);
-        put_parts(1, &[&self.fixed, &rest.encode_to_vec()], &mut out);
+        let fixed = self.fixed();
+        let mut out = Vec::with_capacity(fixed.len() + 128);
+        put_parts(1, &[&fixed, &rest.encode_to_vec()], &mut out);
         out
     }
 }

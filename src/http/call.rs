@@ -16,7 +16,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-/// A body of at most this size is taken; the same as Consul's limit for values.
+/// A body of at most this size is taken where no setting says otherwise.
 pub(super) const BODY_BYTES_MAX: usize = 512 * 1024;
 /// So much of a body that is too large is read and dropped, so that the client gets to read why.
 const BODY_DRAIN_MAX: usize = 16 * 1024 * 1024;
@@ -115,8 +115,8 @@ impl Call {
         }
     }
 
-    /// The whole body; `hint` ends the error for one that is too large.
-    pub(super) async fn body(&mut self, hint: &str) -> Result<Bytes, Error> {
+    /// The whole body of at most so many bytes; `hint` ends the error for one that is too large.
+    pub(super) async fn body(&mut self, bytes_max: usize, hint: &str) -> Result<Bytes, Error> {
         let declared = self.body.size_hint().exact();
         let mut whole = BytesMut::new();
         let mut size = 0;
@@ -124,7 +124,7 @@ impl Call {
             let frame = frame.map_err(|_| Error::bad_request("Bad request: the body ends too early"))?;
             let Ok(data) = frame.into_data() else { continue };
             size += data.len();
-            if size <= BODY_BYTES_MAX {
+            if size <= bytes_max {
                 if whole.is_empty() && declared == Some(data.len() as u64) {
                     return Ok(data);
                 }
@@ -133,19 +133,19 @@ impl Call {
                 break;
             }
         }
-        if size <= BODY_BYTES_MAX {
+        if size <= bytes_max {
             return Ok(whole.freeze());
         }
         let size = declared.unwrap_or(size as u64);
         Err(Error::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            format!("Request body({size} bytes) too large, max size: {BODY_BYTES_MAX} bytes.{hint}"),
+            format!("Request body({size} bytes) too large, max size: {bytes_max} bytes.{hint}"),
         ))
     }
 
     /// The body as text; bytes that are no UTF-8 become U+FFFD, as Go does.
     pub(super) async fn text(&mut self) -> Result<String, Error> {
-        let body = self.body("").await?;
+        let body = self.body(BODY_BYTES_MAX, "").await?;
         Ok(String::from_utf8(body.into()).unwrap_or_else(|e| String::from_utf8_lossy(e.as_bytes()).into_owned()))
     }
 }

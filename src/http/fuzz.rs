@@ -17,13 +17,19 @@ thread_local! {
 pub(crate) fn target(bytes: &[u8]) {
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let (path, query) = text.split_once('?').unwrap_or((text, ""));
-    if let Ok(Path::Clean(path)) = Path::parse(path) {
+    if let (Ok(strict), Ok(loose)) = (Path::parse(path, false), Path::parse(path, true)) {
+        assert_eq!(strict, loose, "{path}");
+    }
+    if let Ok(Path::Clean(path)) = Path::parse(path, true) {
         ROUTER.with(|router| {
             let _ = router.get_or_init(|| Router::new(consul::ROUTES)).find(&path);
         });
     }
-    if let Ok(Path::Moved(to)) = Path::parse(path) {
-        assert!(matches!(Path::parse(&to), Ok(Path::Clean(_)) | Err(_)), "{path} is moved to {to}, which is moved");
+    if let Ok(Path::Moved(to)) = Path::parse(path, true) {
+        assert!(
+            matches!(Path::parse(&to, true), Ok(Path::Clean(_)) | Err(_)),
+            "{path} is moved to {to}, which is moved"
+        );
     }
     if let Ok(query) = Query::parse(query) {
         let _ = Read::parse(&query, true);

@@ -98,7 +98,7 @@ impl Gateway {
         let (head, body) = request.into_parts();
         let page = head.method == Method::GET || head.method == Method::HEAD;
         let query = head.uri.query();
-        let path = match Path::parse(head.uri.path()).map_err(|e| Box::new(e.into()))? {
+        let path = match Path::parse(head.uri.path(), self.options.unprintable_paths).map_err(|e| Box::new(e.into()))? {
             Path::Clean(path) => path,
             Path::Moved(path) => return Err(Box::new(moved(&with_query(path, query), page))),
         };
@@ -126,7 +126,7 @@ impl Gateway {
         })))
     }
 
-    /// The handler, if the endpoint is built and knows the method.
+    /// The handler, if the endpoint knows the method.
     fn admit(&self, route: &Route, method: &Method) -> Result<Handler, Box<Answer>> {
         if method == Method::OPTIONS {
             let allow = HeaderValue::from_static(route.allow);
@@ -135,10 +135,7 @@ impl Gateway {
         if !route.allow.split(',').any(|allowed| allowed == method.as_str()) {
             return Err(Box::new(method_not_allowed(method, route.allow)));
         }
-        route.handler.ok_or_else(|| {
-            let text = format!("{method} {} is not built yet", route.path);
-            Box::new(Error::new(StatusCode::NOT_IMPLEMENTED, text).into())
-        })
+        Ok(route.handler)
     }
 
     /// What is not Consul's API.

@@ -31,9 +31,8 @@ impl Meters {
             failed: count(route.op, "failed"),
             seconds: metrics::histogram!("lictor_http_request_seconds", "op" => route.op),
         };
-        let built = routes.iter().filter(|route| route.handler.is_some());
         Meters {
-            by_op: built.map(|route| (route.op, Arc::new(meter(route)))).collect(),
+            by_op: routes.iter().map(|route| (route.op, Arc::new(meter(route)))).collect(),
             none: Arc::new(Meter::none()),
             repeated: metrics::counter!("lictor_http_answers_repeated_total"),
         }

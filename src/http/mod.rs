@@ -6,9 +6,9 @@
 //! a copy of headers, and any number of long polls share one encoding. This module translates and never decides: no
 //! use case, no state of its own but what can be made anew, and nothing of it is imported by another edge.
 //!
-//! Missing: TLS, access control, other datacenters, the web UI, and the Consul
-//! endpoints that the table in [`consul`] lists without a handler (they answer 501 and say so).
+//! Missing: TLS, access control, other datacenters, the web UI.
 
+mod body;
 mod cache;
 mod call;
 mod consul;
@@ -19,6 +19,7 @@ mod gateway;
 mod gzip;
 mod head_timer;
 mod json;
+mod limits;
 mod meter;
 mod read;
 mod reply;
@@ -28,18 +29,24 @@ mod scope;
 mod server;
 mod target;
 
+pub use limits::{Limits, LiveLimits};
 pub use rules::Rules;
 pub use server::{Listener, serve};
 
 use crate::agent::Agent;
+use crate::monitor::Monitor;
 use metrics_exporter_prometheus::PrometheusHandle;
 use std::time::Duration;
 
 /// What the operator decides about the HTTP edge.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Connections from one address; more are closed at once. Consul's `limits.http_max_conns_per_client`, 200 there.
-    pub max_conns_per_client: usize,
+    /// What clients may do at most.
+    pub limits: LiveLimits,
+    /// The shortest time to live of a session. Consul's `session_ttl_min`, 10 s there.
+    pub session_ttl_min: Duration,
+    /// Paths may hold what cannot be printed. Consul's `disable_http_unprintable_char_filter`.
+    pub unprintable_paths: bool,
     /// What is refused and added on every request.
     pub rules: Rules,
     /// How long a blocking query waits that names no time.
@@ -48,6 +55,8 @@ pub struct Options {
     pub wait_max: Duration,
     /// What this node owns.
     pub agent: Agent,
+    /// The log, for those who listen to it.
+    pub monitor: Monitor,
     /// What `/metrics` shows.
     pub metrics: PrometheusHandle,
     /// Whether `agent/metrics` knows the format of Prometheus, as Consul does only with a retention time.

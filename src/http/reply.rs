@@ -1,17 +1,17 @@
 //! Answers, and the headers that Consul puts on them.
 
+use super::body::{Log, ReplyBody};
 use super::error::Error;
 use super::gzip;
 use super::json::{Layout, encode};
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, VARY};
 use http::{Response, StatusCode};
-use http_body_util::Full;
 use serde::Serialize;
 use std::sync::{Arc, OnceLock};
 
 /// What goes on the wire.
-pub(super) type Reply = Response<Full<Bytes>>;
+pub(super) type Reply = Response<ReplyBody>;
 
 pub(super) const X_CACHE: HeaderName = HeaderName::from_static("x-cache");
 pub(super) const X_CONSUL_INDEX: HeaderName = HeaderName::from_static("x-consul-index");
@@ -31,6 +31,8 @@ pub(super) struct Answer {
     pub(super) body: Bytes,
     /// For an answer that is sent many times: its body in gzip, made when it is first asked for.
     pub(super) packed: Option<Arc<OnceLock<Option<Bytes>>>>,
+    /// The log follows in the place of a body.
+    pub(super) log: Option<Log>,
 }
 
 impl Answer {
@@ -38,7 +40,7 @@ impl Answer {
     pub(super) fn empty(status: StatusCode) -> Answer {
         let mut headers = HeaderMap::with_capacity(8);
         headers.insert(VARY, ACCEPT_ENCODING);
-        Answer { status, headers, body: Bytes::new(), packed: None }
+        Answer { status, headers, body: Bytes::new(), packed: None, log: None }
     }
 
     /// A document.
@@ -70,7 +72,7 @@ impl Answer {
 
     /// The same answer for those who bring their own headers.
     pub(super) fn clone_without_headers(&self) -> Answer {
-        Answer { headers: HeaderMap::new(), status: self.status, body: self.body.clone(), packed: self.packed.clone() }
+        Answer { headers: HeaderMap::new(), ..self.clone() }
     }
 
     /// Another header.
@@ -98,7 +100,7 @@ impl Answer {
                 self.headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             }
         }
-        let mut reply = Response::new(Full::new(self.body));
+        let mut reply = Response::new(self.log.map_or_else(|| self.body.into(), Log::open));
         *reply.status_mut() = self.status;
         *reply.headers_mut() = self.headers;
         reply

@@ -14,8 +14,7 @@ pub(super) struct Route {
     pub(super) allow: &'static str,
     /// Its name in metrics.
     pub(super) op: &'static str,
-    /// Unset: known, but not built yet.
-    pub(super) handler: Option<Handler>,
+    pub(super) handler: Handler,
 }
 
 /// What was found for a path.

@@ -5,7 +5,6 @@ use super::target::unescape;
 use crate::model::Network;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
-use http_body_util::Full;
 use std::net::IpAddr;
 
 /// Consul's `http_config`.
@@ -53,7 +52,7 @@ impl Rules {
 }
 
 fn forbidden(text: &'static str) -> Reply {
-    let mut reply = Reply::new(Full::new(Bytes::from_static(text.as_bytes())));
+    let mut reply = Reply::new(Bytes::from_static(text.as_bytes()).into());
     *reply.status_mut() = StatusCode::FORBIDDEN;
     let plain = HeaderValue::from_static("text/plain; charset=utf-8");
     reply.headers_mut().insert(http::header::CONTENT_TYPE, plain);

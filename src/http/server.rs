@@ -60,7 +60,7 @@ async fn accept(listener: Listener, gateway: Arc<Gateway>, clients: Arc<Clients>
         };
         match stream {
             Stream::Tcp(stream, peer) => {
-                let max = gateway.options.max_conns_per_client;
+                let max = gateway.options.limits.get().conns_per_client_max;
                 // An excess connection is closed without a word, as Consul does.
                 let Some(place) = Clients::enter(&clients, peer, max) else { continue };
                 if let Err(error) = stream.set_nodelay(true) {
@@ -156,11 +156,12 @@ struct Place {
 }
 
 impl Clients {
+    /// A place, unless the client has so many; 0: it may have any number.
     fn enter(clients: &Arc<Clients>, address: IpAddr, max: usize) -> Option<Place> {
         // The count is whole after every statement, so a panic elsewhere cannot have broken it.
         let mut counts = clients.counts.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(address).or_default();
-        if *count >= max {
+        if max > 0 && *count >= max {
             return None;
         }
         *count += 1;
@@ -192,6 +193,7 @@ mod tests {
         let second = Clients::enter(&clients, a, 2);
         assert!(first.is_some() && second.is_some() && Clients::enter(&clients, a, 2).is_none());
         assert!(Clients::enter(&clients, b, 2).is_some());
+        assert!(Clients::enter(&clients, a, 0).is_some());
         drop(first);
         assert!(Clients::enter(&clients, a, 2).is_some());
         drop(second);

@@ -45,11 +45,11 @@ pub(super) enum Path {
 }
 
 impl Path {
-    /// Decodes a path, and refuses what cannot be printed.
-    pub(super) fn parse(raw: &str) -> Result<Path, Error> {
+    /// Decodes a path, and refuses what cannot be printed, unless `unprintable` is taken.
+    pub(super) fn parse(raw: &str, unprintable: bool) -> Result<Path, Error> {
         let decoded = unescape(raw, false).map_err(|_| Error::malformed_target())?;
         let printable = match std::str::from_utf8(&decoded) {
-            _ if decoded.iter().all(|b| (0x20..0x7f).contains(b)) => true,
+            _ if unprintable || decoded.iter().all(|b| (0x20..0x7f).contains(b)) => true,
             Ok(text) => UNPRINTABLE.as_ref().is_some_and(|filter| !filter.is_match(text)),
             Err(_) => {
                 let text = String::from_utf8_lossy(&decoded);
@@ -205,9 +205,9 @@ mod tests {
             ("/../..", "/"),
             ("/v1/kv/a%2F%2Fb%20c", "/v1/kv/a/b%20c"),
         ] {
-            assert_eq!(Path::parse(raw).unwrap(), Path::Moved(clean.to_owned()), "{raw}");
+            assert_eq!(Path::parse(raw, false).unwrap(), Path::Moved(clean.to_owned()), "{raw}");
         }
-        assert_eq!(Path::parse("/v1/kv/a..b/.c/%2e%2ex").unwrap(), Path::Clean(b"/v1/kv/a..b/.c/..x".to_vec()));
+        assert_eq!(Path::parse("/v1/kv/a..b/.c/%2e%2ex", false).unwrap(), Path::Clean(b"/v1/kv/a..b/.c/..x".to_vec()));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_target_is_answered(raw in "[ -~]{0,60}") {
-            let _ = Path::parse(&raw);
+            let _ = Path::parse(&raw, true);
             let _ = Query::parse(&raw);
         }
 
@@ -230,7 +230,7 @@ mod tests {
         fn any_bytes_are_answered(bytes in proptest::collection::vec(any::<u8>(), 0..40)) {
             let escaped = percent_encode(&bytes, percent_encoding::NON_ALPHANUMERIC).to_string();
             prop_assert_eq!(unescape(&escaped, false).unwrap(), bytes);
-            let _ = Path::parse(&format!("/{escaped}"));
+            let _ = Path::parse(&format!("/{escaped}"), false);
             let _ = Query::parse(&format!("{escaped}={escaped}&%"));
         }
 

@@ -40,8 +40,8 @@ pub const LABELS_MAX: usize = 16;
 pub const SESSION_TTL_MS_MIN: u64 = 3_000;
 /// Time to live of a session.
 pub const SESSION_TTL_MS_MAX: u64 = 24 * 3600 * 1000;
-/// Time to live of a session of Consul's API, unless it is 0.
-pub const BOUND_SESSION_TTL_MS_MIN: u64 = 10_000;
+/// Time to live of a session of Consul's API, unless it is 0: an operator may ask for more, 10 s by default.
+pub const BOUND_SESSION_TTL_MS_MIN: u64 = 1_000;
 /// Checks that a session depends on.
 pub const SESSION_CHECKS_MAX: usize = 64;
 /// Network coordinates in one request.

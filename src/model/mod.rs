@@ -1,7 +1,6 @@
 //! The domain: nodes, services, instances, checks, keys, sessions and locks as plain values, and the limits and names
 //! that make them valid. Values here can be stored and compared; they know no wire format, no disk and no clock.
 
-pub mod archive;
 pub mod autopilot;
 pub mod coordinate;
 pub mod definition;

@@ -1,6 +1,6 @@
 //! From the configuration to what each part of the server is told.
 
-use crate::config::{Config, DnsSettings, HttpSettings};
+use crate::config::{Config, DnsSettings, HttpSettings, Limits};
 use crate::{agent, dns, http};
 
 /// What DNS is told.
@@ -23,6 +23,15 @@ pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
             min_ttl: settings.soa.min_ttl,
         },
         ..dns::Options::default()
+    }
+}
+
+/// What clients of HTTP may do at most.
+pub(super) fn limits(limits: &Limits) -> http::Limits {
+    http::Limits {
+        conns_per_client_max: limits.http_max_conns_per_client,
+        value_bytes_max: limits.kv_max_value_size,
+        txn_bytes_max: limits.txn_max_req_len,
     }
 }
 

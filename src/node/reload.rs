@@ -4,42 +4,51 @@ use super::options;
 use crate::agent::{Agent, Watches};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel, Notice};
-use crate::dns::LiveOptions;
+use crate::monitor::Monitor;
 use crate::service::Core;
+use crate::{dns, http};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Mutex;
 use tracing::{debug, error, info, warn};
 
-/// What a reload needs of whoever started the agent.
-pub struct Reloading {
+/// What the agent needs of whoever started it.
+pub struct Started {
     /// The command line: its files are read again, and its settings still win.
     pub flags: AgentFlags,
     /// Changes the level of the log.
     pub set_log_level: Box<dyn Fn(LogLevel) + Send + Sync>,
+    /// The log for those who listen.
+    pub monitor: Monitor,
 }
 
 /// Reads the configuration again on demand, one at a time.
 pub(super) struct Reloader {
     config: Mutex<Config>,
-    reloading: Reloading,
+    started: Started,
     clock: Clock,
     agent: Agent,
-    dns: LiveOptions,
+    live: Live,
     watches: Watches,
+}
+
+/// What is told of new settings while it runs.
+pub(super) struct Live {
+    pub(super) dns: dns::LiveOptions,
+    pub(super) limits: http::LiveLimits,
 }
 
 impl Reloader {
     /// A reloader of what runs with `config`.
     pub(super) fn new(
         config: Config,
-        reloading: Reloading,
+        started: Started,
         clock: Clock,
         agent: Agent,
-        dns: LiveOptions,
+        live: Live,
         watches: Watches,
     ) -> Arc<Reloader> {
-        Arc::new(Reloader { config: Mutex::new(config), reloading, clock, agent, dns, watches })
+        Arc::new(Reloader { config: Mutex::new(config), started, clock, agent, live, watches })
     }
 
     /// Reads the files again and applies what may change.
@@ -52,11 +61,12 @@ impl Reloader {
         let new = self.read(&config).await;
         let new = new.inspect_err(|reason| error!(%reason, "the new configuration is not used"))?;
         self.agent.set_node_meta(new.node_meta.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        self.dns.set(options::dns(&new.dns));
+        self.live.dns.set(options::dns(&new.dns));
+        self.live.limits.set(options::limits(&new.limits));
         if new.watches != config.watches {
             self.watches.set(&new.watches);
         }
-        (self.reloading.set_log_level)(new.log.level);
+        (self.started.set_log_level)(new.log.level);
         for notice in &new.notices {
             write(notice);
         }
@@ -67,8 +77,11 @@ impl Reloader {
 
     /// The new configuration, whose definitions the agent has taken: those may still be wrong.
     async fn read(&self, config: &Config) -> Result<Config, String> {
-        let new = config.reload(&self.reloading.flags, &self.clock).map_err(|e| e.to_string())?;
-        self.agent.load(new.definitions.clone()).await.map_err(|e| e.to_string())?;
+        let new = config.reload(&self.started.flags, &self.clock).map_err(|e| e.to_string())?;
+        // Before the definitions, which may need them.
+        self.agent.set(options::agent(&new));
+        let loaded = self.agent.load(new.definitions.clone()).await;
+        loaded.inspect_err(|_| self.agent.set(options::agent(config))).map_err(|e| e.to_string())?;
         Ok(new)
     }
 

@@ -1,9 +1,11 @@
 //! Starting: open the files, load the checkpoint, replay the log, take the lead if this server is alone.
 
 use super::error::StartError;
-use super::handle::Handle;
+use super::handle::{Handle, Parts};
+use super::link::Link;
 use super::log_store::LogStore;
 use super::network::Network;
+use super::peers::{NoPeers, Peers};
 use super::purge;
 use super::state_machine::StateMachine;
 use super::types::{Node, Raft};
@@ -14,29 +16,46 @@ use openraft::type_config::async_runtime::watch::WatchReceiver;
 use openraft::{ChangeMembers, Config, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use uuid::Uuid;
 
-/// Raft id of the first server of a cluster. Others get theirs from the log; none is ever used twice.
+/// Raft id of a server that founds a cluster alone. Others draw theirs when their files are made, so that a server which
+/// has lost its files is another one: none is ever used twice.
 const FIRST_NODE: u64 = 1;
+/// In the identity of a server that is in no cluster yet.
+const NO_CLUSTER: [u8; 16] = [0; 16];
 /// Replaying a log that the checkpoint leaves behind takes well under a second; this is for a very slow disk.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
 
 /// How to start.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Options {
     /// Where the files are; `None`: in memory, and lost with the process.
     pub data_dir: Option<PathBuf>,
-    /// This server's name in the catalog.
-    pub node_name: String,
-    /// host:port at which other servers reach this one; empty if it has no such listener.
-    pub advertise: String,
-    /// Time for the records, randomness for the cluster's id.
+    /// This server as its peers know it. The address is empty if it has no listener for them.
+    pub node: Node,
+    /// A server with empty stores founds a cluster of itself at once. Others wait to be founded or to be let in.
+    pub alone: bool,
+    /// Told to other servers: how many of them found a cluster together; 0: this one only joins.
+    pub expect: u32,
+    /// Heartbeats and election timeouts are this many times as long as usual, for slow networks.
+    pub slowness: u32,
+    /// The way to other servers.
+    pub peers: Arc<dyn Peers>,
+    /// Time for the records, randomness for ids.
     pub clock: Clock,
 }
 
-/// Opens the stores, brings the state up to all that was acknowledged before, and starts replication. A server with
-/// empty stores starts a new cluster of one. Returns when commands are accepted.
+impl Options {
+    /// A server that is alone, in memory unless it is started on another medium.
+    pub fn alone(node: Node, clock: Clock) -> Options {
+        Options { data_dir: None, node, alone: true, expect: 1, slowness: 1, peers: Arc::new(NoPeers), clock }
+    }
+}
+
+/// Opens the stores, brings the state up to all that was acknowledged before, and starts replication. A server that is
+/// alone leads when this returns; others take part, and [`Handle::caught_up`] tells when they have what they missed.
 ///
 /// # Errors
 /// The stores cannot be opened or contradict each other, or the log cannot be replayed.
@@ -56,52 +75,78 @@ pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
         return Err(StartError::Incomplete("there is a checkpoint, but no raft log".into()));
     }
     let opened = Log::open(&medium, fatal.clone())?;
-    let identity = match opened.identity {
-        Some(identity) => identity,
-        None => {
-            let identity = Identity { cluster: options.clock.uuid().into_bytes(), node: FIRST_NODE };
-            opened.log.save_identity(identity).await?;
-            identity
-        }
-    };
+    let identity = identify(opened.identity, &options, &opened.log).await?;
     let log = opened.log.clone();
     let log_store = LogStore::new(opened)?;
     let (checkpoint, loaded) = Checkpoint::open(&medium, identity.cluster, fatal.clone())?;
     check_no_gap(&log_store, loaded.position.as_ref().map(|p| p.index))?;
     let (machine, published) = StateMachine::new(loaded, hub, checkpoint.clone(), log_store.clone())?;
-    let config = Arc::new(config().validate().map_err(fail)?);
-    let raft = Raft::new(identity.node, config, Network, log_store, machine);
+    let config = Arc::new(config(options.slowness.max(1)).validate().map_err(fail)?);
+    let cluster = Arc::new(OnceLock::new());
+    if identity.cluster != NO_CLUSTER {
+        // Nobody else has it yet.
+        let _ = cluster.set(Uuid::from_bytes(identity.cluster));
+    }
+    let link = Link { peers: options.peers, cluster, id: identity.node };
+    let raft = Raft::new(identity.node, config, Network { link: link.clone() }, log_store, machine);
     let raft = raft.await.map_err(fail)?;
 
-    let node = Node { name: options.node_name, address: options.advertise };
     let limit = RECOVERY_LIMIT;
-    let led = take_the_lead(&raft, identity.node, &node).await;
-    let recovered = raft.wait_for_recovery(Some(limit)).await;
+    let led = take_the_lead(&raft, identity.node, &options.node, options.alone).await;
+    let alone = matches!(led, Ok(true));
+    let recovered = if alone { raft.wait_for_recovery(Some(limit)).await.map(drop) } else { Ok(()) };
     // What the store said is the cause, whatever raft makes of it.
     if let Some(message) = fatal.message() {
         return Err(StartError::Raft(message));
     }
     led?;
     recovered.map_err(|_| StartError::Recovery(limit.as_secs()))?;
-    refresh_own_entry(&raft, identity.node, node).await?;
-    Ok(Handle::new(raft, published, identity, options.clock, fatal, log, checkpoint))
+    if alone {
+        refresh_own_entry(&raft, identity.node, options.node.clone()).await?;
+    }
+    let (node, expect, data_dir, clock) = (options.node, options.expect, options.data_dir, options.clock);
+    let parts = Parts { raft, published, link, node, expect, data_dir, clock, fatal, log, checkpoint };
+    Ok(Handle::new(parts, alone))
 }
 
-/// A new server starts a cluster of itself; one that is alone need not wait for an election timeout.
-async fn take_the_lead(raft: &Raft, id: u64, node: &Node) -> Result<(), StartError> {
+/// Who this server is: what it was before, or somebody new.
+async fn identify(found: Option<Identity>, options: &Options, log: &Log) -> Result<Identity, StartError> {
+    let wanted = match found {
+        Some(known) if known.cluster != NO_CLUSTER || !options.alone => return Ok(known),
+        // It waited for others before, and is now told to go on alone.
+        Some(known) => Identity { cluster: options.clock.uuid().into_bytes(), ..known },
+        None if options.alone => Identity { cluster: options.clock.uuid().into_bytes(), node: FIRST_NODE },
+        None => {
+            let random = u64::from_le_bytes(*options.clock.random().first_chunk().unwrap_or(&[2; 8]));
+            // Not 0, which means nobody, nor the one that founders have.
+            Identity { cluster: NO_CLUSTER, node: (random >> 1).max(FIRST_NODE + 1) }
+        }
+    };
+    log.save_identity(wanted).await?;
+    Ok(wanted)
+}
+
+/// A new server that is alone starts a cluster of itself, and one that is alone need not wait for an election timeout.
+/// Returns whether it is alone.
+async fn take_the_lead(raft: &Raft, id: u64, node: &Node, alone: bool) -> Result<bool, StartError> {
     if !raft.is_initialized().await.map_err(fail)? {
-        return raft.initialize(BTreeMap::from([(id, node.clone())])).await.map_err(fail);
+        if alone {
+            raft.initialize(BTreeMap::from([(id, node.clone())])).await.map_err(fail)?;
+        }
+        return Ok(alone);
     }
-    if raft.voter_ids().all(|voter| voter == id) {
+    let mut voters = raft.voter_ids().peekable();
+    let alone = voters.peek().is_some() && voters.all(|voter| voter == id);
+    if alone {
         raft.trigger().elect(false).await.map_err(fail)?;
     }
-    Ok(())
+    Ok(alone)
 }
 
 /// A server that leads alone tells the log when its name or address has changed.
 async fn refresh_own_entry(raft: &Raft, id: u64, node: Node) -> Result<(), StartError> {
     let known = raft.server_metrics().borrow_watched().membership_config.get_node(&id).cloned();
-    if known.as_ref() == Some(&node) || !raft.voter_ids().all(|voter| voter == id) {
+    if known.as_ref() == Some(&node) {
         return Ok(());
     }
     let change = ChangeMembers::SetNodes(BTreeMap::from([(id, node)]));
@@ -125,13 +170,15 @@ fn check_no_gap(log: &LogStore, checkpoint: Option<u64>) -> Result<(), StartErro
 }
 
 /// Timing for servers of one datacenter; the tick of openraft is a fifth of the heartbeat, so a shorter one would keep
-/// an idle server awake.
-fn config() -> Config {
+/// an idle server awake. A leader whose process ends is replaced at once ([`super::failover`]); the timeouts are for
+/// silence.
+fn config(slowness: u32) -> Config {
+    let times = |ms: u64| ms * u64::from(slowness);
     Config {
         cluster_name: "lictor".into(),
-        heartbeat_interval: 200,
-        election_timeout_min: 1000,
-        election_timeout_max: 2000,
+        heartbeat_interval: times(150),
+        election_timeout_min: times(600),
+        election_timeout_max: times(1200),
         enable_pre_vote: Some(true),
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: purge::KEEP,

@@ -13,11 +13,11 @@ fn invalid(what: &str, why: impl std::fmt::Display) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("cannot decode {what}: {why}"))
 }
 
-fn to_log_id(id: &LogId) -> pb::LogId {
+pub(super) fn to_log_id(id: &LogId) -> pb::LogId {
     pb::LogId { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
 }
 
-fn from_log_id(id: &pb::LogId) -> LogId {
+pub(super) fn from_log_id(id: &pb::LogId) -> LogId {
     LogId::new(LeaderId { term: id.term, node_id: id.node }, id.index)
 }
 
@@ -29,19 +29,41 @@ pub(super) fn decode_log_id(bytes: &[u8]) -> io::Result<LogId> {
     pb::LogId::decode(bytes).map(|id| from_log_id(&id)).map_err(|e| invalid("a log id", e))
 }
 
-pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
+pub(super) fn to_vote(vote: &Vote) -> pb::Vote {
     let LeaderId { term, node_id } = vote.leader_id;
-    pb::Vote { term, node: node_id, committed: vote.committed }.encode_to_vec()
+    pb::Vote { term, node: node_id, committed: vote.committed }
+}
+
+pub(super) fn from_vote(vote: &pb::Vote) -> Vote {
+    Vote { leader_id: LeaderId { term: vote.term, node_id: vote.node }, committed: vote.committed }
+}
+
+pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
+    to_vote(vote).encode_to_vec()
 }
 
 pub(super) fn decode_vote(bytes: &[u8]) -> io::Result<Vote> {
-    let vote = pb::Vote::decode(bytes).map_err(|e| invalid("the vote", e))?;
-    Ok(Vote { leader_id: LeaderId { term: vote.term, node_id: vote.node }, committed: vote.committed })
+    pb::Vote::decode(bytes).map(|vote| from_vote(&vote)).map_err(|e| invalid("the vote", e))
+}
+
+pub(super) fn to_node(node: &Node) -> pb::Node {
+    let id = if node.id.is_nil() { Bytes::new() } else { Bytes::copy_from_slice(node.id.as_bytes()) };
+    let Node { name, address, read_only, grpc, version, .. } = node.clone();
+    pb::Node { name, address, id, read_only, grpc, version }
+}
+
+pub(super) fn from_node(node: pb::Node) -> io::Result<Node> {
+    let id = match node.id.len() {
+        0 => uuid::Uuid::nil(),
+        _ => uuid::Uuid::from_slice(&node.id).map_err(|e| invalid("the id of a node", e))?,
+    };
+    let pb::Node { name, address, read_only, grpc, version, .. } = node;
+    Ok(Node { id, name, address, read_only, grpc, version })
 }
 
 fn to_membership(membership: &Membership) -> pb::Membership {
     let configs = membership.get_joint_config().iter();
-    let node = |(id, node): (&u64, &Node)| (*id, pb::Node { name: node.name.clone(), address: node.address.clone() });
+    let node = |(id, node): (&u64, &Node)| (*id, to_node(node));
     pb::Membership {
         configs: configs.map(|voters| pb::Voters { nodes: voters.iter().copied().collect() }).collect(),
         nodes: membership.nodes().map(node).collect(),
@@ -50,23 +72,30 @@ fn to_membership(membership: &Membership) -> pb::Membership {
 
 fn from_membership(membership: pb::Membership) -> io::Result<Membership> {
     let configs: Vec<BTreeSet<u64>> = membership.configs.into_iter().map(|c| c.nodes.into_iter().collect()).collect();
-    let node = |(id, node): (u64, pb::Node)| (id, Node { name: node.name, address: node.address });
-    let nodes: BTreeMap<u64, Node> = membership.nodes.into_iter().map(node).collect();
+    let nodes = membership.nodes.into_iter().map(|(id, node)| Ok((id, from_node(node)?)));
+    let nodes: BTreeMap<u64, Node> = nodes.collect::<io::Result<_>>()?;
     if configs.is_empty() && nodes.is_empty() {
         return Ok(Membership::default());
     }
     Membership::new(configs, nodes).map_err(|e| invalid("a membership", e))
 }
 
-pub(super) fn encode_stored_membership(stored: &StoredMembership) -> Vec<u8> {
+pub(super) fn to_stored_membership(stored: &StoredMembership) -> pb::StoredMembership {
     let log_id = stored.log_id().as_ref().map(to_log_id);
-    pb::StoredMembership { log_id, membership: Some(to_membership(stored.membership())) }.encode_to_vec()
+    pb::StoredMembership { log_id, membership: Some(to_membership(stored.membership())) }
+}
+
+pub(super) fn from_stored_membership(stored: pb::StoredMembership) -> io::Result<StoredMembership> {
+    let membership = from_membership(stored.membership.unwrap_or_default())?;
+    Ok(StoredMembership::new(stored.log_id.as_ref().map(from_log_id), membership))
+}
+
+pub(super) fn encode_stored_membership(stored: &StoredMembership) -> Vec<u8> {
+    to_stored_membership(stored).encode_to_vec()
 }
 
 pub(super) fn decode_stored_membership(bytes: &[u8]) -> io::Result<StoredMembership> {
-    let stored = pb::StoredMembership::decode(bytes).map_err(|e| invalid("the membership", e))?;
-    let membership = from_membership(stored.membership.unwrap_or_default())?;
-    Ok(StoredMembership::new(stored.log_id.as_ref().map(from_log_id), membership))
+    from_stored_membership(pb::StoredMembership::decode(bytes).map_err(|e| invalid("the membership", e))?)
 }
 
 pub(super) fn encode_entry(entry: &Entry) -> Bytes {
@@ -79,9 +108,9 @@ pub(super) fn encode_entry(entry: &Entry) -> Bytes {
 }
 
 /// Decodes the entry at `index`.
-pub(super) fn decode_entry(index: u64, bytes: Vec<u8>) -> io::Result<Entry> {
+pub(super) fn decode_entry(index: u64, bytes: impl Into<Bytes>) -> io::Result<Entry> {
     let what = "a log entry";
-    let entry = pb::LogEntry::decode(Bytes::from(bytes)).map_err(|e| invalid(what, e))?;
+    let entry = pb::LogEntry::decode(bytes.into()).map_err(|e| invalid(what, e))?;
     let log_id = from_log_id(&entry.log_id.ok_or_else(|| invalid(what, "it has no log id"))?);
     if log_id.index != index {
         return Err(invalid(what, format_args!("entry {index} says that it is {}", log_id.index)));
@@ -111,7 +140,7 @@ mod tests {
         assert_eq!(log_id, blank.log_id);
         assert!(matches!(blank.payload, Payload::Blank));
 
-        let node = Node { name: "a".into(), address: "10.0.0.1:8300".into() };
+        let node = Node { name: "a".into(), address: "10.0.0.1:8300".into(), ..Node::default() };
         let nodes = BTreeMap::from([(1, node.clone()), (2, node)]);
         let joint = vec![BTreeSet::from([1]), BTreeSet::from([1, 2])];
         let membership = Membership::new(joint, nodes).expect("valid");

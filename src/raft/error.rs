@@ -28,10 +28,10 @@ pub enum StartError {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProposeError {
     /// This server does not lead; the command was not accepted here and may be sent to the leader.
-    #[error("this server does not lead{}", hint.as_ref().map(|(id, node)| format!("; server {id} ({}) does", node.address)).unwrap_or_default())]
+    #[error("this server does not lead{}", hint.as_ref().map(|hint| format!("; server {} ({}) does", hint.0, hint.1.address)).unwrap_or_default())]
     NoLeader {
         /// Who leads, if known.
-        hint: Option<(u64, Node)>,
+        hint: Option<Box<(u64, Node)>>,
     },
     /// The command may have been carried out, or may still be. Repeat it only with the same request id.
     #[error("the outcome is unknown: leadership changed while the command was on its way")]
@@ -44,6 +44,9 @@ pub enum ProposeError {
         /// The limit in bytes.
         limit: usize,
     },
+    /// It cannot be done as asked.
+    #[error("{0}")]
+    Refused(String),
     /// This server has failed and is about to stop; the outcome of the command is unknown.
     #[error("this server has failed: {0}")]
     Fatal(String),
@@ -78,5 +81,5 @@ impl ProposeError {
 }
 
 pub(super) fn no_leader(forward: ForwardToLeader<TypeConfig>) -> ProposeError {
-    ProposeError::NoLeader { hint: forward.leader_id.zip(forward.leader_node) }
+    ProposeError::NoLeader { hint: forward.leader_id.zip(forward.leader_node).map(Box::new) }
 }

@@ -1,21 +1,24 @@
 //! What the rest of the server uses: propose, read, wait, watch the cluster, stop.
 
-use super::error::{ProposeError, Refused, no_leader};
+use super::error::{ProposeError, Refused};
+use super::link::Link;
 use super::proposer::{self, Job};
-use super::purge;
 use super::state_machine::Published;
 use super::status::{self, Status};
-use super::types::{Proposal, Raft, TypeConfig};
+use super::types::{Node, Proposal, Raft, TypeConfig};
+use super::{failover, purge};
 use crate::clock::Clock;
 use crate::command::{Command, Record, Reply};
 use crate::machine::State;
 use crate::model::RequestId;
-use crate::store::{Checkpoint, Fatal, Identity, Log};
-use openraft::errors::{LinearizableReadError, RaftError};
+use crate::store::{Checkpoint, Fatal, Log};
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use openraft::ServerState;
 use openraft::type_config::async_runtime::watch::WatchReceiver;
-use openraft::{ReadPolicy, ServerState};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::AbortHandle;
@@ -46,24 +49,55 @@ pub struct Leadership {
     pub term: u64,
 }
 
+/// How a server stands to the leader.
+#[derive(Clone, Debug)]
+pub struct Standing {
+    /// Raft term.
+    pub term: u64,
+    /// A leader is known, which may be this server.
+    pub leader_known: bool,
+    /// host:port of the leader's gRPC API.
+    pub endpoint: Option<Arc<str>>,
+    /// Milliseconds since the leader was last heard of: 0 at the leader, `None` if it never was.
+    pub staleness_ms: Option<u64>,
+}
+
+/// Answers what other servers ask of the leader's service layer.
+pub type Answering = Arc<dyn Fn(Bytes) -> BoxFuture<'static, Result<Bytes, String>> + Send + Sync>;
+
 /// Replication as the rest of the server uses it. Cheap to clone.
 #[derive(Clone)]
 pub struct Handle {
     inner: Arc<Inner>,
 }
 
-struct Inner {
-    raft: Raft,
-    published: Arc<Published>,
+/// What replication was started with and what was found on disk.
+pub(super) struct Parts {
+    pub(super) raft: Raft,
+    pub(super) published: Arc<Published>,
+    pub(super) link: Link,
+    pub(super) node: Node,
+    pub(super) expect: u32,
+    pub(super) data_dir: Option<PathBuf>,
+    pub(super) clock: Clock,
+    pub(super) fatal: Fatal,
+    pub(super) log: Log,
+    pub(super) checkpoint: Checkpoint,
+}
+
+pub(super) struct Inner {
+    pub(super) parts: Parts,
     server: openraft::alias::WatchReceiverOf<TypeConfig, openraft::metrics::RaftServerMetrics<TypeConfig>>,
     status: watch::Sender<Status>,
-    identity: Identity,
-    clock: Clock,
     /// Time of the last record, so that time never goes back.
     stamped_ms: AtomicU64,
-    fatal: Fatal,
-    log: Log,
-    checkpoint: Checkpoint,
+    /// When the leader was last heard of, by the monotonic clock; 0: never.
+    contact_ms: AtomicU64,
+    /// This server has all that was acknowledged before it started.
+    caught_up: watch::Sender<bool>,
+    answering: OnceLock<Answering>,
+    /// One change of identity or membership at a time.
+    pub(super) changing: tokio::sync::Mutex<()>,
     /// To the proposer.
     queue: mpsc::Sender<Job>,
     /// Tasks that end with the last handle.
@@ -78,60 +112,60 @@ impl Drop for Inner {
 
 impl std::fmt::Debug for Handle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Handle").field("identity", &self.inner.identity).finish_non_exhaustive()
+        f.debug_struct("Handle").field("id", &self.inner.parts.link.id).finish_non_exhaustive()
     }
 }
 
 impl Handle {
-    pub(super) fn new(
-        raft: Raft,
-        published: Arc<Published>,
-        identity: Identity,
-        clock: Clock,
-        fatal: Fatal,
-        log: Log,
-        checkpoint: Checkpoint,
-    ) -> Handle {
-        let status = watch::Sender::new(status::current(&raft, uuid::Uuid::from_bytes(identity.cluster)));
-        let stamped_ms = AtomicU64::new(published.state.load().time_ms());
+    /// `caught_up`: the state holds all that was acknowledged before this server started.
+    pub(super) fn new(parts: Parts, caught_up: bool) -> Handle {
+        let (raft, link) = (parts.raft.clone(), parts.link.clone());
+        let status = watch::Sender::new(status::current(&raft, link.cluster.get().copied()));
+        let stamped_ms = AtomicU64::new(parts.published.state.load().time_ms());
         let server = raft.server_metrics();
-        let purging = tokio::spawn(purge::run(raft.clone(), checkpoint.durable())).abort_handle();
+        let purging = tokio::spawn(purge::run(raft.clone(), parts.checkpoint.durable())).abort_handle();
+        let (queue, jobs) = mpsc::channel(proposer::QUEUE);
+        let proposing = tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle();
+        let failing = tokio::spawn(failover::run(raft.clone(), link)).abort_handle();
         let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
             let watching = tokio::spawn(watch_server(weak.clone(), server.clone())).abort_handle();
-            let (queue, jobs) = mpsc::channel(proposer::QUEUE);
-            let proposing = tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle();
+            let catching_up = tokio::spawn(catch_up(weak.clone(), raft.clone())).abort_handle();
             Inner {
-                raft,
-                published,
+                parts,
                 server,
                 status,
-                identity,
-                clock,
                 stamped_ms,
-                fatal,
-                log,
-                checkpoint,
+                contact_ms: AtomicU64::new(0),
+                caught_up: watch::Sender::new(caught_up),
+                answering: OnceLock::new(),
+                changing: tokio::sync::Mutex::default(),
                 queue,
-                background: vec![purging, watching, proposing],
+                background: vec![purging, watching, proposing, failing, catching_up],
             }
         });
         Handle { inner }
     }
 
-    /// Proposes a command and waits until it is durable, applied and published. Returns its revision and its reply.
-    ///
-    /// Dropping the future does not take the command back.
-    ///
-    /// # Errors
-    /// See [`ProposeError`]; a rejection by the state machine is not an error but a reply.
-    pub async fn propose(&self, request_id: Option<RequestId>, command: Command) -> Result<(u64, Reply), ProposeError> {
-        let inner = &*self.inner;
-        let record = Record { time_ms: inner.stamp(), request_id, command };
-        let proposal = Proposal::new(record);
-        let size = proposal.bytes().len();
-        if size > RECORD_LIMIT {
-            return Err(ProposeError::TooLarge { size, limit: RECORD_LIMIT });
+    /// Proposes a command here, whether or not another server leads.
+    pub(super) async fn propose_here(
+        &self,
+        request_id: Option<RequestId>,
+        command: Command,
+    ) -> Result<(u64, Reply), ProposeError> {
+        self.submit(&self.proposal(request_id, command)?).await
+    }
+
+    /// A command with the time of this server.
+    pub(super) fn proposal(&self, request_id: Option<RequestId>, command: Command) -> Result<Proposal, ProposeError> {
+        let proposal = Proposal::new(Record { time_ms: self.inner.stamp(), request_id, command });
+        match proposal.bytes().len() {
+            size if size > RECORD_LIMIT => Err(ProposeError::TooLarge { size, limit: RECORD_LIMIT }),
+            _ => Ok(proposal),
         }
+    }
+
+    pub(super) async fn submit(&self, proposal: &Proposal) -> Result<(u64, Reply), ProposeError> {
+        let inner = &*self.inner;
         let mut tries = 0;
         loop {
             let (done, answer) = oneshot::channel();
@@ -151,27 +185,47 @@ impl Handle {
         }
     }
 
-    /// The state as of the last applied batch. Never goes back, not even over a restart.
-    pub fn state(&self) -> Arc<State> {
-        self.inner.published.state.load_full()
+    pub(super) fn inner(&self) -> &Inner {
+        &self.inner
     }
 
-    /// Waits until [`Handle::state`] is as fresh as asked. A server that leads alone answers at once.
-    ///
-    /// # Errors
-    /// [`ProposeError::NoLeader`] if this server does not lead or has lost touch with the others.
-    pub async fn barrier(&self, level: Barrier) -> Result<(), ProposeError> {
-        let inner = &*self.inner;
-        if level == Barrier::Local || inner.leads_alone() {
-            return Ok(());
-        }
-        let policy = if level == Barrier::Lease { ReadPolicy::LeaseRead } else { ReadPolicy::ReadIndex };
-        match inner.raft.ensure_linearizable(policy).await {
-            Ok(_) => Ok(()),
-            Err(RaftError::APIError(LinearizableReadError::ForwardToLeader(forward))) => Err(no_leader(forward)),
-            Err(RaftError::APIError(_)) => Err(ProposeError::NoLeader { hint: None }),
-            Err(RaftError::Fatal(fatal)) => Err(inner.explain(ProposeError::from_fatal(&fatal))),
-        }
+    pub(super) fn raft(&self) -> &Raft {
+        &self.inner.parts.raft
+    }
+
+    pub(super) fn link(&self) -> &Link {
+        &self.inner.parts.link
+    }
+
+    pub(super) fn data_dir(&self) -> Option<PathBuf> {
+        self.inner.parts.data_dir.clone()
+    }
+
+    pub(super) fn answering(&self) -> Option<Answering> {
+        self.inner.answering.get().cloned()
+    }
+
+    /// Whom to ask when another server asks the leader for something that is not raft's business. The first one stays.
+    pub fn answer_with(&self, answering: Answering) {
+        let _ = self.inner.answering.set(answering);
+    }
+
+    /// The leader was heard of.
+    pub(super) fn note_contact(&self) {
+        self.inner.contact_ms.store(self.inner.parts.clock.monotonic_ms().max(1), Ordering::Relaxed);
+    }
+
+    /// Resolves when this server has all that was acknowledged before it started. Until then its state may be older than
+    /// what it answered in its last life.
+    pub async fn caught_up(&self) {
+        let mut caught_up = self.inner.caught_up.subscribe();
+        // The sender lives as long as `self`, so this ends by the value only.
+        let _ = caught_up.wait_for(|done| *done).await;
+    }
+
+    /// The state as of the last applied batch. Never goes back, not even over a restart.
+    pub fn state(&self) -> Arc<State> {
+        self.inner.parts.published.state.load_full()
     }
 
     /// Whether this server leads, and in which term: cheap enough for every request.
@@ -180,16 +234,32 @@ impl Handle {
         Leadership { leads: status.leads(), term: status.term }
     }
 
+    /// How this server stands to the leader: cheap enough for every request.
+    pub fn standing(&self) -> Standing {
+        let status = self.inner.status.borrow();
+        let staleness_ms = match self.inner.contact_ms.load(Ordering::Relaxed) {
+            _ if status.leads() => Some(0),
+            0 => None,
+            at => Some(self.inner.parts.clock.monotonic_ms().saturating_sub(at)),
+        };
+        Standing {
+            term: status.term,
+            leader_known: status.leader.is_some(),
+            endpoint: status.leader_endpoint.clone(),
+            staleness_ms,
+        }
+    }
+
     /// Waits until the published state has this revision.
     pub async fn applied(&self, revision: u64) {
-        let mut applied = self.inner.published.applied.subscribe();
+        let mut applied = self.inner.parts.published.applied.subscribe();
         // The sender lives as long as `self`, so this ends by the value only.
         let _ = applied.wait_for(|applied| *applied >= revision).await;
     }
 
     /// What this server knows of the cluster now.
     pub fn status(&self) -> Status {
-        status::current(&self.inner.raft, self.inner.cluster())
+        status::current(self.raft(), self.cluster())
     }
 
     /// The same whenever role, term, leader or members change; the indexes in it are as of that change.
@@ -200,7 +270,7 @@ impl Handle {
     /// Resolves, with the reason, when this server must stop: nothing is acknowledged any more.
     pub async fn fatal(&self) -> String {
         let inner = &*self.inner;
-        let metrics = inner.raft.metrics();
+        let metrics = inner.parts.raft.metrics();
         let mut server = inner.server.clone();
         let stopped = async {
             // It changes rarely, unlike the metrics as a whole, and ends with the core.
@@ -214,8 +284,8 @@ impl Handle {
         };
         tokio::select! {
             biased;
-            message = inner.fatal.wait() => message,
-            message = stopped => inner.fatal.message().unwrap_or(message),
+            message = inner.parts.fatal.wait() => message,
+            message = stopped => inner.parts.fatal.message().unwrap_or(message),
         }
     }
 
@@ -225,39 +295,45 @@ impl Handle {
     /// # Errors
     /// The last checkpoint cannot be written; the next start replays the log instead.
     pub async fn shutdown(self) -> std::io::Result<()> {
-        let inner = &*self.inner;
-        inner.raft.shutdown().await.map_err(std::io::Error::other)?;
-        let checkpoint = inner.checkpoint.close().await;
-        inner.log.clone().close().await?;
+        let Parts { raft, checkpoint, log, .. } = &self.inner.parts;
+        raft.shutdown().await.map_err(std::io::Error::other)?;
+        let checkpoint = checkpoint.close().await;
+        log.clone().close().await?;
         checkpoint
+    }
+
+    /// The cluster that this server is in, if it is in one.
+    pub fn cluster(&self) -> Option<uuid::Uuid> {
+        self.link().cluster.get().copied()
+    }
+
+    /// This server as its peers know it.
+    pub(super) fn own_node(&self) -> &Node {
+        &self.inner.parts.node
     }
 }
 
 impl Inner {
-    fn cluster(&self) -> uuid::Uuid {
-        uuid::Uuid::from_bytes(self.identity.cluster)
-    }
-
     /// The time for the next record: the clock's, but never less than before.
     fn stamp(&self) -> u64 {
-        let now = self.clock.now_ms();
+        let now = self.parts.clock.now_ms();
         self.stamped_ms.fetch_max(now, Ordering::Relaxed).max(now)
     }
 
     /// Whether this server is the only voter, leads, and has applied an entry of its term: then whatever was
     /// acknowledged is in the published state, and nobody else can have acknowledged anything.
-    fn leads_alone(&self) -> bool {
+    pub(super) fn leads_alone(&self) -> bool {
         let server = self.server.borrow_watched();
         let configs = server.membership_config.get_joint_config();
         server.state == ServerState::Leader
-            && matches!(configs.as_slice(), [only] if only.len() == 1 && only.contains(&self.identity.node))
-            && self.published.applied_term.load(Ordering::Acquire) == server.vote.leader_id.term
+            && matches!(configs.as_slice(), [only] if only.len() == 1 && only.contains(&self.parts.link.id))
+            && self.parts.published.applied_term.load(Ordering::Acquire) == server.vote.leader_id.term
     }
 
     /// Prefers what the store said over what openraft makes of it.
-    fn explain(&self, error: ProposeError) -> ProposeError {
+    pub(super) fn explain(&self, error: ProposeError) -> ProposeError {
         match error {
-            ProposeError::Fatal(message) => ProposeError::Fatal(self.fatal.message().unwrap_or(message)),
+            ProposeError::Fatal(message) => ProposeError::Fatal(self.parts.fatal.message().unwrap_or(message)),
             other => other,
         }
     }
@@ -270,6 +346,17 @@ async fn watch_server(
 ) {
     while server.changed().await.is_ok() {
         let Some(inner) = inner.upgrade() else { return };
-        inner.status.send_replace(status::current(&inner.raft, inner.cluster()));
+        let parts = &inner.parts;
+        inner.status.send_replace(status::current(&parts.raft, parts.link.cluster.get().copied()));
+    }
+}
+
+/// Notes when this server has what was acknowledged before it started.
+async fn catch_up(inner: Weak<Inner>, raft: Raft) {
+    // Fails only when raft stops.
+    if raft.wait_for_recovery(None).await.is_ok()
+        && let Some(inner) = inner.upgrade()
+    {
+        inner.caught_up.send_replace(true);
     }
 }

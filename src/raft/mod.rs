@@ -6,27 +6,37 @@
 //! The order for every applied batch, kept in [`state_machine`] alone: apply, publish the state, tell the watch hub,
 //! hand the changes to the checkpoint, answer the callers.
 //!
-//! Missing: the network between servers; a cluster has one server so far. Ids and membership are stored as a larger
-//! cluster needs them.
+//! Other servers are asked through [`Peers`], whoever carries it; what they ask of this one comes in through
+//! [`Handle::serve`]. A write or a read that only the leader can do goes there from any server ([`forward`]).
 
 mod bootstrap;
 mod codec;
 mod entry_cache;
 mod error;
+mod failover;
+mod forward;
 mod handle;
+mod link;
 mod log_store;
+mod members;
 mod network;
+mod peers;
 mod proposer;
 mod purge;
+mod serve;
 mod state_machine;
 mod status;
+mod transfer;
 mod types;
+mod wire;
 
 #[cfg(test)]
 pub(crate) use bootstrap::start_on;
 pub use bootstrap::{Options, start};
 pub use error::{ProposeError, StartError};
-pub use handle::{Barrier, Handle, Leadership};
+pub use handle::{Answering, Barrier, Handle, Leadership, Standing};
+pub use members::{Follower, Probed};
+pub use peers::{Lingered, NoPeers, Peers, Unreached};
 pub use status::{Member, Role, Status};
 pub use types::Node;
 

@@ -1,30 +1,55 @@
-//! The way to other servers. A cluster has one server so far, so there is nobody to reach; every attempt says so.
+//! The way of openraft to other servers.
 
+use super::link::{CallError, Link};
+use super::peers::Unreached;
 use super::types::{Node, Snapshot, TypeConfig, Vote};
+use super::{transfer, wire};
+use crate::proto::internal::call_request::Body as Question;
+use crate::proto::internal::call_response::Body as Answer;
 use crate::store::Image;
-use openraft::errors::{RPCError, ReplicationClosed, StreamingError, Unreachable};
-use openraft::network::{RPCOption, RaftNetworkFactory, RaftNetworkV2};
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, VoteRequest, VoteResponse};
+use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
+use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, SnapshotResponse, TransferLeaderRequest, TransferLeaderResponse,
+    VoteRequest, VoteResponse,
+};
 use std::future::Future;
+use std::io;
+use std::time::Duration;
+
+/// How long to wait before a server that could not be reached is tried again; short, because a restart is short.
+const RETRY: Duration = Duration::from_millis(200);
 
 /// Makes clients for peers.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Network;
+#[derive(Clone)]
+pub(super) struct Network {
+    pub(super) link: Link,
+}
 
 /// The way to one peer.
-#[derive(Debug)]
 pub(super) struct Peer {
-    id: u64,
-    node: Node,
+    link: Link,
+    target: (u64, Node),
+}
+
+fn failed(error: &CallError) -> RPCError<TypeConfig> {
+    match error {
+        CallError::Unreached(Unreached::NotSent(_)) | CallError::Refused(..) => {
+            RPCError::Unreachable(Unreachable::new(error))
+        }
+        CallError::Unreached(Unreached::NoAnswer(_)) | CallError::Confused => {
+            RPCError::Network(NetworkError::new(error))
+        }
+    }
+}
+
+fn damaged(error: &io::Error) -> RPCError<TypeConfig> {
+    RPCError::Network(NetworkError::new(error))
 }
 
 impl Peer {
-    fn unreachable(&self) -> Unreachable<TypeConfig> {
-        let Node { name, address } = &self.node;
-        Unreachable::from_string(format!(
-            "server {} ({name}, {address}) cannot be reached: this version runs clusters of one server",
-            self.id
-        ))
+    async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
+        self.link.ask_node(&self.target, question, option.hard_ttl()).await.map_err(|e| failed(&e))
     }
 }
 
@@ -32,7 +57,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &Node) -> Peer {
-        Peer { id: target, node: node.clone() }
+        Peer { link: self.link.clone(), target: (target, node.clone()) }
     }
 }
 
@@ -41,35 +66,70 @@ impl RaftNetworkV2<TypeConfig> for Peer {
 
     async fn append_entries(
         &mut self,
-        _rpc: AppendEntriesRequest<TypeConfig>,
-        _option: RPCOption,
+        rpc: AppendEntriesRequest<TypeConfig>,
+        option: RPCOption,
     ) -> Result<AppendEntriesResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        match self.ask(Question::Append(wire::append_out(&rpc)), &option).await? {
+            Answer::Append(appended) => wire::appended_in(appended).map_err(|e| damaged(&e)),
+            _ => Err(failed(&CallError::Confused)),
+        }
     }
 
     async fn vote(
         &mut self,
-        _rpc: VoteRequest<TypeConfig>,
-        _option: RPCOption,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        match self.ask(Question::Vote(wire::ballot_out(&rpc)), &option).await? {
+            Answer::Vote(voted) => wire::voted_in(voted).map_err(|e| damaged(&e)),
+            _ => Err(failed(&CallError::Confused)),
+        }
     }
 
     async fn pre_vote(
         &mut self,
-        _rpc: VoteRequest<TypeConfig>,
-        _option: RPCOption,
+        rpc: VoteRequest<TypeConfig>,
+        option: RPCOption,
     ) -> Result<VoteResponse<TypeConfig>, RPCError<TypeConfig>> {
-        Err(self.unreachable().into())
+        match self.ask(Question::PreVote(wire::ballot_out(&rpc)), &option).await? {
+            Answer::PreVote(voted) => wire::voted_in(voted).map_err(|e| damaged(&e)),
+            _ => Err(failed(&CallError::Confused)),
+        }
     }
 
     async fn full_snapshot(
         &mut self,
-        _vote: Vote,
-        _snapshot: Snapshot,
-        _cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
+        vote: Vote,
+        snapshot: Snapshot,
+        cancel: impl Future<Output = ReplicationClosed> + Send + 'static,
         _option: RPCOption,
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
-        Err(self.unreachable().into())
+        let mut head = wire::install_out(&vote, &snapshot);
+        (head.cluster, head.from, head.to) = (self.link.cluster_bytes(), self.link.id, self.target.0);
+        let chunks = transfer::chunks(snapshot.snapshot);
+        let sent = self.link.peers.install_snapshot(&self.target.1.address, head, chunks);
+        let response = tokio::select! {
+            closed = cancel => return Err(StreamingError::Closed(closed)),
+            response = sent => response.map_err(|e| failed(&e.into()))?,
+        };
+        if let Some(refusal) = response.refusal {
+            return Err(failed(&CallError::Refused(refusal.code(), refusal.message)).into());
+        }
+        Ok(SnapshotResponse::new(wire::vote_in(response.vote).map_err(|e| damaged(&e))?))
+    }
+
+    async fn transfer_leader(
+        &mut self,
+        req: TransferLeaderRequest<TypeConfig>,
+        option: RPCOption,
+    ) -> Result<TransferLeaderResponse<TypeConfig>, RPCError<TypeConfig>> {
+        match self.ask(Question::Transfer(wire::transfer_out(&req)), &option).await? {
+            Answer::Transfer(_) => Ok(Ok(())),
+            _ => Err(failed(&CallError::Confused)),
+        }
+    }
+
+    fn backoff(&self) -> Option<Backoff> {
+        Some(Backoff::new(std::iter::repeat(RETRY)))
     }
 }

@@ -4,6 +4,7 @@ use super::types::{Node, Raft, TypeConfig};
 use openraft::ServerState;
 use openraft::metrics::RaftServerMetrics;
 use openraft::type_config::async_runtime::watch::WatchReceiver;
+use std::sync::Arc;
 
 /// The part that this server plays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +37,16 @@ pub struct Member {
 pub struct Status {
     /// Raft id of this server.
     pub id: u64,
-    /// The cluster's UUID.
-    pub cluster: uuid::Uuid,
+    /// The cluster's UUID; `None` until this server is in one.
+    pub cluster: Option<uuid::Uuid>,
     /// The part that this server plays.
     pub role: Role,
     /// Raft term.
     pub term: u64,
     /// Who leads, if known.
     pub leader: Option<(u64, Node)>,
+    /// host:port of the leader's gRPC API, if it is known and has one.
+    pub leader_endpoint: Option<Arc<str>>,
     /// Index of the last entry of the log.
     pub last_log: u64,
     /// Index of the last entry known to be committed.
@@ -65,7 +68,7 @@ impl Status {
     }
 }
 
-pub(super) fn current(raft: &Raft, cluster: uuid::Uuid) -> Status {
+pub(super) fn current(raft: &Raft, cluster: Option<uuid::Uuid>) -> Status {
     let server = raft.server_metrics().borrow_watched().clone();
     let metrics = raft.metrics();
     let metrics = metrics.borrow_watched();
@@ -81,11 +84,12 @@ pub(super) fn current(raft: &Raft, cluster: uuid::Uuid) -> Status {
 }
 
 /// The part of the status that changes rarely; the indexes are left at 0.
-fn of_server(metrics: &RaftServerMetrics<TypeConfig>, cluster: uuid::Uuid) -> Status {
+fn of_server(metrics: &RaftServerMetrics<TypeConfig>, cluster: Option<uuid::Uuid>) -> Status {
     let membership = metrics.membership_config.membership();
     let is_voter = |id: u64| membership.voter_ids().any(|voter| voter == id);
     let member = |(id, node): (&u64, &Node)| Member { id: *id, node: node.clone(), voter: is_voter(*id) };
     let leader = metrics.current_leader.and_then(|id| Some((id, membership.get_node(&id)?.clone())));
+    let endpoint = leader.as_ref().map(|(_, node)| node.grpc.as_str()).filter(|endpoint| !endpoint.is_empty());
     Status {
         id: metrics.id,
         cluster,
@@ -97,6 +101,7 @@ fn of_server(metrics: &RaftServerMetrics<TypeConfig>, cluster: uuid::Uuid) -> St
             ServerState::Shutdown => Role::Stopping,
         },
         term: metrics.vote.leader_id.term,
+        leader_endpoint: endpoint.map(Arc::from),
         leader,
         last_log: 0,
         committed: 0,

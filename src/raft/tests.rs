@@ -4,7 +4,7 @@ use super::bootstrap::start_on;
 use super::log_store::LogStore;
 use super::state_machine::StateMachine;
 use super::types::TypeConfig;
-use super::{Barrier, Handle, Options, ProposeError, Role};
+use super::{Barrier, Handle, Node, Options, ProposeError, Role};
 use crate::clock::Clock;
 use crate::command::{Command, Outcome, Put};
 use crate::store::fault::{Disk, Fault};
@@ -13,6 +13,8 @@ use crate::watch::Hub;
 use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use std::sync::Arc;
+
+mod cluster;
 
 struct Builder;
 
@@ -37,7 +39,7 @@ fn hub() -> Arc<Hub> {
 }
 
 fn options(clock: &Clock) -> Options {
-    Options { data_dir: None, node_name: "one".into(), advertise: String::new(), clock: clock.clone() }
+    Options::alone(Node { name: "one".into(), ..Node::default() }, clock.clone())
 }
 
 async fn started(medium: &Medium) -> Handle {
@@ -203,7 +205,8 @@ async fn a_new_name_or_address_reaches_the_membership() {
     let handle = started(&disk).await;
     let first = handle.status();
     handle.shutdown().await.expect("stops");
-    let moved = Options { advertise: "10.0.0.9:8300".into(), ..options(&Clock::manual(1_000, 5)) };
+    let node = Node { name: "one".into(), address: "10.0.0.9:8300".into(), ..Node::default() };
+    let moved = Options { node, ..options(&Clock::manual(1_000, 5)) };
     let handle = start_on(disk.clone(), moved, hub()).await.expect("starts");
     let status = handle.status();
     assert_eq!("10.0.0.9:8300", status.members[0].node.address);

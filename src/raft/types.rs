@@ -33,6 +33,14 @@ pub struct Node {
     pub name: String,
     /// host:port of its server-to-server listener; empty for a single server that has none.
     pub address: String,
+    /// The node's identity; nil if it was not told.
+    pub id: uuid::Uuid,
+    /// It receives the log, but shall never have a vote.
+    pub read_only: bool,
+    /// host:port of its gRPC API; empty: it has none.
+    pub grpc: String,
+    /// Version of its software.
+    pub version: String,
 }
 
 /// A record on its way through the log: decoded for applying, encoded for disk and peers, each made once.

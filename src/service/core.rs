@@ -4,7 +4,7 @@ use super::Error;
 use super::event::Events;
 use super::lease::Leases;
 use crate::clock::Clock;
-use crate::command::{Command, Outcome};
+use crate::command::{Command, Outcome, Rejection};
 use crate::model::RequestId;
 use crate::raft::{Handle, ProposeError};
 use crate::watch::Hub;
@@ -17,8 +17,6 @@ use uuid::Uuid;
 /// Facts about this server that do not change while it runs.
 #[derive(Clone, Debug)]
 pub struct Facts {
-    /// The cluster's identity.
-    pub cluster_id: String,
     /// This node's identity.
     pub node_id: Uuid,
     /// This node's name.
@@ -88,22 +86,18 @@ pub(super) struct Inner {
     pub(super) facts: Facts,
     pub(super) leases: Leases,
     pub(super) events: Events,
-    /// This server's gRPC endpoint, if it has one.
-    pub(super) endpoint: Option<Arc<str>>,
     drain: watch::Sender<bool>,
     /// Making and restoring snapshots costs memory: one at a time.
     pub(super) snapshots: Semaphore,
     /// How often each command was done and not done: a write must not look its counter up by name.
     counters: papaya::HashMap<&'static str, [metrics::Counter; 2]>,
-    started_ms: u64,
+    pub(super) started_ms: u64,
 }
 
 impl Core {
     /// Puts the parts together; call [`Core::run_expiry`] on a task of its own.
     pub fn new(raft: Handle, hub: Arc<Hub>, clock: Clock, facts: Facts) -> Core {
         let leases = Leases::new(clock.clone());
-        let endpoint = std::net::SocketAddr::new(facts.advertise, facts.grpc_port).to_string();
-        let endpoint = (facts.grpc_port != 0).then(|| endpoint.into());
         let inner = Inner {
             raft,
             hub,
@@ -112,12 +106,16 @@ impl Core {
             facts,
             leases,
             events: Events::default(),
-            endpoint,
             drain: watch::Sender::new(false),
             snapshots: Semaphore::new(1),
             counters: papaya::HashMap::new(),
         };
         Core { inner: Arc::new(inner) }
+    }
+
+    /// The cluster's identity; `None` while this server is in none.
+    pub fn cluster_id(&self) -> Option<Uuid> {
+        self.inner.raft.cluster()
     }
 
     /// Facts about this server.
@@ -128,6 +126,11 @@ impl Core {
     /// Time and randomness.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// Whether this server leads.
+    pub fn leads(&self) -> bool {
+        self.inner.raft.leadership().leads
     }
 
     /// Where changes are waited for.
@@ -162,16 +165,21 @@ impl Core {
         let _ = drain.wait_for(|stopping| *stopping).await;
     }
 
-    /// The servers, in order of id.
+    /// The servers, in order of raft id.
     pub fn members(&self) -> Vec<Member> {
-        let facts = &self.inner.facts;
-        vec![Member {
-            node_id: facts.node_id.to_string(),
-            endpoints: self.inner.endpoint.iter().map(|e| e.to_string()).collect(),
-            leader: self.inner.raft.leadership().leads,
-            ready: !self.is_draining(),
-            version: facts.version.to_owned(),
-        }]
+        let status = self.inner.raft.status();
+        let leader = status.leader.as_ref().map(|(id, _)| *id);
+        let member = |member: crate::raft::Member| {
+            let own = member.id == status.id;
+            Member {
+                node_id: member.node.id.to_string(),
+                endpoints: Some(member.node.grpc).filter(|e| !e.is_empty()).into_iter().collect(),
+                leader: leader == Some(member.id),
+                ready: !(own && self.is_draining()),
+                version: member.node.version,
+            }
+        };
+        status.members.into_iter().map(member).collect()
     }
 
     /// Resolves when [`Core::members`] may have changed since `seen`.
@@ -218,6 +226,7 @@ impl From<ProposeError> for Error {
         match error {
             ProposeError::NoLeader { .. } => Error::NoLeader,
             ProposeError::OutcomeUnknown => Error::OutcomeUnknown,
+            ProposeError::Refused(reason) => Error::Rejected(Rejection::Refused(reason)),
             ProposeError::TooLarge { size, limit } => {
                 Error::invalid("request", format!("has {size} bytes as a log entry, at most {limit} are allowed"))
             }

@@ -3,8 +3,6 @@
 //! A write builds one [`Command`](crate::command::Command) and proposes it; a read passes the barrier that the caller
 //! asked for and takes a snapshot of the state. Sessions' leases live here in the leader's memory ([`lease`]) and are
 //! never log traffic; only their end is. Nothing here knows a wire format, and no edge decides anything.
-//!
-//! Missing: forwarding to the leader (this version runs a single server).
 
 mod batch;
 mod coordinate;
@@ -13,6 +11,8 @@ mod core;
 mod error;
 mod event;
 mod expire;
+#[cfg(fuzzing)]
+pub(crate) mod fuzz;
 mod kv;
 mod lease;
 mod operator;

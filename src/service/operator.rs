@@ -5,6 +5,10 @@ use super::{Core, Error, Written};
 use crate::command::{Command, Outcome, Rejection, SetAutopilot};
 use crate::model::Autopilot;
 use std::net::SocketAddr;
+use std::time::Duration;
+
+/// How long a transfer of leadership may take.
+const TRANSFER_LIMIT: Duration = Duration::from_secs(3);
 
 /// A server of the cluster, as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,20 +39,16 @@ impl Core {
     pub fn peers(&self) -> Vec<Peer> {
         let (status, facts) = (self.raft_status(), self.facts());
         let leader = status.leader.as_ref().map(|(id, _)| *id);
-        let peer = |member: crate::raft::Member| {
-            let own = member.id == status.id;
+        let peer = |member: crate::raft::Member| Peer {
+            id: member.node.id.to_string(),
+            name: member.node.name,
             // A server that is alone may have no listener for others, and is then known by its own facts.
-            let address = match member.node.address.as_str() {
-                "" => SocketAddr::new(facts.advertise, facts.server_port).to_string(),
-                known => known.to_owned(),
-            };
-            Peer {
-                id: if own { facts.node_id.to_string() } else { member.id.to_string() },
-                name: member.node.name,
-                address,
-                leader: leader == Some(member.id),
-                voter: member.voter,
-            }
+            address: match member.node.address {
+                empty if empty.is_empty() => SocketAddr::new(facts.advertise, facts.server_port).to_string(),
+                known => known,
+            },
+            leader: leader == Some(member.id),
+            voter: member.voter,
         };
         status.members.into_iter().map(peer).collect()
     }
@@ -56,18 +56,42 @@ impl Core {
     /// Removes a server from the cluster.
     ///
     /// # Errors
-    /// There is no such server, or it is the only one that has a vote.
-    pub fn remove_peer(&self, name: &PeerName) -> Result<(), Error> {
-        let refused = |reason| Error::Rejected(Rejection::Refused(reason));
+    /// There is no such server, it is the only one that has a vote, or there is no leader.
+    pub async fn remove_peer(&self, name: &PeerName) -> Result<(), Error> {
         let peers = self.peers();
         let (found, words) = match name {
-            PeerName::Id(id) => (peers.iter().find(|p| p.id == *id), format!("id {id:?}")),
-            PeerName::Address(at) => (peers.iter().find(|p| p.address == *at), format!("address {at:?}")),
+            PeerName::Id(id) => (peers.iter().position(|p| p.id == *id), format!("id {id:?}")),
+            PeerName::Address(at) => (peers.iter().position(|p| p.address == *at), format!("address {at:?}")),
         };
-        match found {
-            None => Err(refused(format!("{words} was not found in the Raft configuration"))),
-            // This version runs one server per cluster.
-            Some(_) => Err(refused("Need at least one voter in configuration: {[]}".to_owned())),
+        // In the same order as the peers.
+        let member = found.and_then(|at| self.raft_status().members.into_iter().nth(at));
+        let Some(member) = member else {
+            let reason = format!("{words} was not found in the Raft configuration");
+            return Err(Error::Rejected(Rejection::Refused(reason)));
+        };
+        Ok(self.inner.raft.remove(member.id).await?)
+    }
+
+    /// Hands leadership over, to the server with this id or to the one that has most of the log.
+    ///
+    /// # Errors
+    /// There is no such voter, this server does not lead, or nobody took over in time.
+    pub async fn transfer_leader(&self, to: Option<&str>) -> Result<(), Error> {
+        let refused = |reason: String| Error::Rejected(Rejection::Refused(reason));
+        if !self.inner.raft.leadership().leads {
+            return Err(Error::NoLeader);
+        }
+        let to = match to {
+            None => None,
+            Some(id) => {
+                let members = self.raft_status().members;
+                let member = members.into_iter().find(|m| m.node.id.to_string() == id && m.voter);
+                Some(member.ok_or_else(|| refused(format!("there is no voter with the id {id:?}")))?.id)
+            }
+        };
+        match self.inner.raft.hand_over(to, TRANSFER_LIMIT).await {
+            true => Ok(()),
+            false => Err(refused("no other server took over".to_owned())),
         }
     }
 
@@ -87,13 +111,34 @@ impl Core {
         }
     }
 
-    /// A new cluster gets the default autopilot configuration, so that operators find one to change.
+    /// What the operator said about the care of the servers, or the defaults.
+    pub fn autopilot(&self) -> Autopilot {
+        self.local().state.autopilot().map_or_else(Autopilot::default, |a| (**a).clone())
+    }
+
+    /// Stores `first` when this server leads a cluster that has no configuration; runs until the server stops.
+    pub async fn run_first_autopilot(self, first: Autopilot) {
+        let mut status = self.inner.raft.subscribe_status();
+        loop {
+            if self.inner.raft.leadership().leads
+                && let Err(error) = self.init_autopilot(&first).await
+            {
+                tracing::warn!(%error, "cannot store the autopilot configuration");
+            }
+            tokio::select! {
+                changed = status.changed() => if changed.is_err() { return },
+                () = self.drained() => return,
+            }
+        }
+    }
+
+    /// A new cluster gets this autopilot configuration, so that operators find one to change.
     ///
     /// # Errors
     /// It could not be replicated.
-    pub async fn init_autopilot(&self) -> Result<(), Error> {
+    pub async fn init_autopilot(&self, first: &Autopilot) -> Result<(), Error> {
         if self.local().state.autopilot().is_none() {
-            self.set_autopilot(Autopilot::default(), Some(0)).await?;
+            self.set_autopilot(first.clone(), Some(0)).await?;
         }
         Ok(())
     }

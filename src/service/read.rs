@@ -52,10 +52,20 @@ const MIN_REVISION_WAIT: Duration = Duration::from_secs(10);
 impl Core {
     /// This server's state as it is.
     pub fn local(&self) -> View {
-        let status = self.inner.raft.leadership();
-        let leads = status.leads;
-        let leader = if leads { self.inner.endpoint.clone() } else { None };
-        View { state: self.inner.raft.state(), staleness_ms: 0, leader_known: leads, term: status.term, leader }
+        let raft = &self.inner.raft;
+        let standing = raft.standing();
+        let staleness_ms = match standing.staleness_ms {
+            Some(ms) => ms,
+            // Never heard of one: as old as this process, or older.
+            None => self.inner.clock.now_ms().saturating_sub(self.inner.started_ms).max(1),
+        };
+        View {
+            state: raft.state(),
+            staleness_ms,
+            leader_known: standing.leader_known,
+            term: standing.term,
+            leader: standing.endpoint,
+        }
     }
 
     /// A snapshot after the barrier asked for.

@@ -6,12 +6,12 @@ use crate::archive::{self, ArchiveError, Configuration, Limits, Meta, Server};
 use crate::command::{Command, Rejection, Restore};
 use crate::machine::{State, rows};
 use bytes::Bytes;
-use std::io::{self, BufReader, BufWriter, Read, Seek, Write};
+use std::io::{self, BufWriter, Read, Seek, Write};
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
 /// What the state in an archive starts with: whose it is, and its format.
-const MAGIC: [u8; 16] = *b"LICTOR STATE v1\n";
+pub(super) const MAGIC: [u8; 16] = *b"LICTOR STATE v1\n";
 /// Bytes of the state in an archive, unpacked.
 const STATE_BYTES_MAX: u64 = 1 << 30;
 /// A part of a restore is closed when it has this many bytes: a quarter of the largest log entry.
@@ -128,7 +128,7 @@ fn finished<T>(joined: Result<Result<T, ArchiveError>, tokio::task::JoinError>) 
 }
 
 /// The state as it stands in an archive.
-fn export(state: &State, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn export(state: &State, out: &mut dyn Write) -> io::Result<()> {
     let mut out = BufWriter::new(out);
     out.write_all(&MAGIC)?;
     let mut frame = Vec::new();
@@ -145,12 +145,16 @@ fn each_part(
     mut file: &std::fs::File,
     mut part: impl FnMut(Bytes) -> Result<(), ArchiveError>,
 ) -> Result<(), ArchiveError> {
-    file.rewind().map_err(ArchiveError::Tar)?;
+    file.rewind().map_err(|e| ArchiveError::state_data(&e))?;
     let limits = Limits { state_bytes_max: STATE_BYTES_MAX };
-    archive::read(BufReader::new(file), limits, |state| split(state, &mut part)).map(drop)
+    archive::read(file, limits, |state| split(state, &mut part)).map(drop)
 }
 
-fn split(state: &mut dyn Read, part: &mut impl FnMut(Bytes) -> Result<(), ArchiveError>) -> Result<(), ArchiveError> {
+/// The rows of a state in parts.
+pub(super) fn split(
+    state: &mut dyn Read,
+    part: &mut impl FnMut(Bytes) -> Result<(), ArchiveError>,
+) -> Result<(), ArchiveError> {
     let mut magic = [0; MAGIC.len()];
     let foreign = || {
         ArchiveError::State(
@@ -185,7 +189,7 @@ fn row(state: &mut dyn Read) -> Result<Option<Row>, ArchiveError> {
             Ok(0) => return Ok(None),
             Ok(_) => break,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(ArchiveError::Tar(error)),
+            Err(error) => return Err(ArchiveError::state_data(&error)),
         }
     }
     Ok(Some((table[0], row_part(state)?, row_part(state)?)))

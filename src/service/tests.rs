@@ -8,7 +8,7 @@ use super::*;
 use crate::clock::Clock;
 use crate::command::{Put, Rejection};
 use crate::model::{Instance, InstanceKey, ServiceKey};
-use crate::raft::{Options, start_on};
+use crate::raft::{Node, Options, start_on};
 use crate::store::Medium;
 use crate::watch::Hub;
 use std::sync::Arc;
@@ -16,11 +16,10 @@ use std::sync::Arc;
 /// A server named `one` on `medium`, without its edges.
 pub(crate) async fn started(medium: Medium, clock: &Clock) -> (Core, crate::raft::Handle) {
     let hub = Arc::new(Hub::new());
-    let options =
-        Options { data_dir: None, node_name: "one".into(), advertise: "127.0.0.1:8300".into(), clock: clock.clone() };
+    let node = Node { name: "one".into(), address: "127.0.0.1:8300".into(), ..Node::default() };
+    let options = Options::alone(node, clock.clone());
     let raft = start_on(medium, options, hub.clone()).await.expect("starts");
     let facts = Facts {
-        cluster_id: raft.status().cluster.to_string(),
         node_id: uuid::Uuid::from_u128(1),
         node_name: "one".into(),
         datacenter: "dc1".into(),

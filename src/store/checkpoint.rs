@@ -19,6 +19,9 @@ const PENDING_LIMIT: usize = 65_536;
 /// Changes after which the writer does not wait for its second to pass.
 pub(super) const PENDING_TARGET: usize = 16_384;
 
+/// The cluster of a server that is in none yet.
+const NO_CLUSTER: [u8; 16] = [0; 16];
+
 /// Up to where a checkpoint or snapshot holds the log. The ids are encoded by the user of the store.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Position {
@@ -90,7 +93,8 @@ pub(super) struct Shared {
     pub(super) durable: watch::Sender<Option<u64>>,
     /// The writer holds the file; when it stops, the file is let go.
     pub(super) database: Mutex<Weak<Database>>,
-    pub(super) cluster: [u8; 16],
+    /// All zero until this server is in a cluster.
+    pub(super) cluster: Mutex<[u8; 16]>,
     pub(super) file: String,
 }
 
@@ -117,6 +121,10 @@ impl Shared {
         // Every change of the inbox is a single assignment: it is consistent even after a panic.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
+
+    pub(super) fn cluster(&self) -> [u8; 16] {
+        *self.cluster.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Checkpoint {
@@ -136,6 +144,10 @@ impl Checkpoint {
         match tables::read_meta(&database, &file, tables::META_CLUSTER)? {
             None => tables::write_meta(&database, &file, tables::META_CLUSTER, &cluster)?,
             Some(found) if found == cluster => {}
+            // It stopped between joining a cluster and noting that here.
+            Some(found) if found == NO_CLUSTER => {
+                tables::write_meta(&database, &file, tables::META_CLUSTER, &cluster)?;
+            }
             Some(_) => return Err(StoreError::corrupt(&file, "it belongs to another cluster than the raft log")),
         }
         let (loaded, history) = import::load(&database, &file)?;
@@ -146,12 +158,28 @@ impl Checkpoint {
             room: Notify::new(),
             durable: watch::Sender::new(loaded.position.as_ref().map(|p| p.index)),
             database: Mutex::new(Arc::downgrade(&database)),
-            cluster,
+            cluster: Mutex::new(cluster),
             file,
         });
         let mirror = Mirror::new(shared.clone(), database, medium.clone(), history, fatal.clone());
         spawn_thread("checkpoint writer", fatal, move || mirror.run())?;
         Ok((Checkpoint { shared }, loaded))
+    }
+
+    /// From now on this is the checkpoint of a server of `cluster`; it was of none before.
+    ///
+    /// # Errors
+    /// The file cannot be written.
+    pub async fn adopt(&self, cluster: [u8; 16]) -> io::Result<()> {
+        let shared = self.shared.clone();
+        let adopted = tokio::task::spawn_blocking(move || {
+            let database =
+                shared.database.lock().unwrap_or_else(PoisonError::into_inner).upgrade().ok_or_else(closed)?;
+            tables::write_meta(&database, &shared.file, tables::META_CLUSTER, &cluster)?;
+            *shared.cluster.lock().unwrap_or_else(PoisonError::into_inner) = cluster;
+            Ok(())
+        });
+        adopted.await.map_err(io::Error::other)?
     }
 
     /// Hands over an applied batch. Waits only when the disk is far behind.
@@ -222,7 +250,7 @@ impl Checkpoint {
         match position {
             None => Ok(None),
             Some(None) => Err(StoreError::corrupt(&self.shared.file, "bad position row").into()),
-            Some(Some(position)) => Ok(Some(View { transaction, position, floor, cluster: self.shared.cluster })),
+            Some(Some(position)) => Ok(Some(View { transaction, position, floor, cluster: self.shared.cluster() })),
         }
     }
 

@@ -178,7 +178,7 @@ impl Mirror {
 
     /// Puts a snapshot in the place of the checkpoint. A bad snapshot is the caller's error, not this thread's.
     fn install(&mut self, install: Install) {
-        let installed = import::install(&self.medium, install.image, &self.shared.cluster);
+        let installed = import::install(&self.medium, install.image, &self.shared.cluster());
         let outcome = match installed {
             Ok(installed) => {
                 self.database = Arc::new(installed.database);

@@ -1,9 +1,11 @@
 //! A real `consul` as the client of our server. Skipped, loudly, where there is none: set LICTOR_TEST_CONSUL to its path,
 //! or have it in PATH.
 
-use crate::common::Server;
+use crate::common::{Server, http};
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 /// A child must end within this once it is told to.
@@ -211,5 +213,31 @@ fn maint_and_event() {
         assert_eq!(consul.run(&["maint"]), "");
         assert!(consul.run(&["event", "-name=deploy", "payload"]).starts_with("Event ID: "));
         assert!(consul.run(&["watch", "-type=event", "-name=deploy"]).contains("\"Name\": \"deploy\""));
+    });
+}
+
+#[test]
+fn monitor() {
+    with_peer(|consul| {
+        let bad = consul.output(&["monitor", "-log-level=bogus"]);
+        assert_eq!(bad.status.code(), Some(1));
+        let why = "Error starting monitor: Unexpected response code: 400 (Bad request: Unknown log level: bogus)";
+        assert_eq!(String::from_utf8_lossy(&bad.stderr).trim(), why);
+        let mut child = consul.start(&["monitor", "-log-level=debug"]);
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        // It is not told when the server has it: what it is to see is repeated until it does.
+        let (address, ended) = (consul.server.http_addr(), AtomicBool::new(false));
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !ended.load(Ordering::Relaxed) {
+                    http::request(address, "PUT", "/v1/agent/reload", &[], b"").expect("an answer");
+                }
+            });
+            let seen = lines.any(|line| line.is_ok_and(|l| l.ends_with("[INFO]  node: reloading the configuration")));
+            ended.store(true, Ordering::Relaxed);
+            assert!(seen, "the monitor ended");
+        });
+        child.kill().expect("killed");
+        child.wait().expect("reaped");
     });
 }

@@ -74,7 +74,7 @@ impl Runner {
                 Runner { _task: Some(spawn(alias::run(agent, definition, generation))), ttl: None }
             }
             Some(kind) => {
-                let probe = Probe::of(kind, &definition, agent.settings());
+                let probe = Probe::of(kind, &definition, &agent.settings());
                 Runner { _task: Some(spawn(run(agent, definition, generation, probe))), ttl: None }
             }
         }

@@ -1,15 +1,18 @@
-//! The log: lines in the shape of Consul's, or JSON, on standard output, and in a file and syslog if asked for.
+//! The log: lines in the shape of Consul's, or JSON, on standard output, and in a file and syslog if asked for. Who
+//! listens to it while it runs gets it from a monitor.
 
 mod file;
 mod output;
+mod tap;
 
 use crate::clock::Clock;
 use crate::config::{Config, LogLevel, Notice};
+use crate::monitor::Monitor;
 use output::Outputs;
 use serde_json::{Map, Value};
 use std::fmt::{self, Write};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Level, Subscriber};
 use tracing_subscriber::Layer;
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::fmt::format::Writer;
@@ -23,30 +26,37 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub(super) type SetLevel = Box<dyn Fn(LogLevel) + Send + Sync>;
 
 /// Starts the log of this process and writes what the configuration had to say.
-pub(super) fn start(config: &Config) -> Result<SetLevel, String> {
+pub(super) fn start(config: &Config) -> Result<(SetLevel, Monitor), String> {
     let clock = Clock::system();
     let outputs = Outputs::open(&config.log, &clock)?;
+    let monitor = Monitor::new();
+    let tap = tap::tap(&monitor, clock.clone());
     let lines = Lines { clock, json: config.log.json };
-    let (filter, handle) = reload::Layer::new(targets(config.log.level));
+    let (filter, handle) = reload::Layer::new(targets(filter_of(config.log.level)));
     let layer = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(outputs).event_format(lines);
-    let started = tracing_subscriber::registry().with(layer.with_filter(filter)).try_init();
+    let started = tracing_subscriber::registry().with(layer.with_filter(filter)).with(tap).try_init();
     started.map_err(|e| format!("cannot start the log: {e}"))?;
     write_notices(&config.notices);
-    Ok(Box::new(move |level| {
-        if let Err(error) = handle.reload(targets(level)) {
+    let set_level = move |level| {
+        if let Err(error) = handle.reload(targets(filter_of(level))) {
             tracing::error!(target: "lictor::agent", %error, "the log level could not be changed");
         }
-    }))
+    };
+    Ok((Box::new(set_level), monitor))
 }
 
-fn targets(level: LogLevel) -> Targets {
-    let level = match level {
+fn filter_of(level: LogLevel) -> LevelFilter {
+    match level {
         LogLevel::Trace => LevelFilter::TRACE,
         LogLevel::Debug => LevelFilter::DEBUG,
         LogLevel::Info => LevelFilter::INFO,
         LogLevel::Warn => LevelFilter::WARN,
         LogLevel::Error => LevelFilter::ERROR,
-    };
+    }
+}
+
+/// What is logged at a level.
+fn targets(level: LevelFilter) -> Targets {
     // The libraries below us only speak up when something is wrong, but for whoever asks for everything.
     let others = if level == LevelFilter::TRACE { level } else { level.min(LevelFilter::WARN) };
     Targets::new().with_target("lictor", level).with_default(others)
@@ -92,36 +102,70 @@ where
     N: for<'a> FormatFields<'a> + 'static,
 {
     fn format_event(&self, _: &FmtContext<'_, S, N>, mut writer: Writer<'_>, event: &Event<'_>) -> fmt::Result {
-        let mut parts = Parts::default();
-        event.record(&mut parts);
-        let (time, module) = (timestamp(self.clock.now_ms()), module(event.metadata().target()));
-        let level = *event.metadata().level();
-        if self.json {
-            let mut object = parts.fields;
-            let level = level.as_str().to_ascii_lowercase();
-            for (key, value) in
-                [("@level", level), ("@message", parts.message), ("@module", module.to_owned()), ("@timestamp", time)]
-            {
+        if !self.json {
+            writer.write_str("    ")?;
+        }
+        Line::of(event, self.clock.now_ms()).write(&mut writer, self.json)
+    }
+}
+
+/// One line, before it has a shape.
+struct Line {
+    time_ms: u64,
+    level: Level,
+    module: &'static str,
+    message: String,
+    fields: Map<String, Value>,
+}
+
+impl Line {
+    fn empty(time_ms: u64) -> Line {
+        Line { time_ms, level: Level::INFO, module: "", message: String::new(), fields: Map::new() }
+    }
+
+    fn of(event: &Event<'_>, time_ms: u64) -> Line {
+        let metadata = event.metadata();
+        let mut line = Line { level: *metadata.level(), module: module(metadata.target()), ..Line::empty(time_ms) };
+        event.record(&mut line);
+        line
+    }
+
+    /// Writes it with its end.
+    fn write(&self, out: &mut impl Write, json: bool) -> fmt::Result {
+        let time = timestamp(self.time_ms);
+        if json {
+            let mut object = self.fields.clone();
+            let level = self.level.as_str().to_ascii_lowercase();
+            for (key, value) in [
+                ("@level", level),
+                ("@message", self.message.clone()),
+                ("@module", self.module.to_owned()),
+                ("@timestamp", time),
+            ] {
                 object.insert(key.to_owned(), value.into());
             }
-            return writeln!(writer, "{}", Value::Object(object));
+            return writeln!(out, "{}", Value::Object(object));
         }
         // Brackets are padded as a whole, so that modules line up.
-        let level = format!("[{level}]");
-        write!(writer, "    {time} {level:<7} {module}: {}", OneLine(&parts.message))?;
-        for (index, (key, value)) in parts.fields.iter().enumerate() {
+        let level = format!("[{}]", self.level);
+        write!(out, "{time} {level:<7} {}: {}", self.module, OneLine(&self.message))?;
+        for (index, (key, value)) in self.fields.iter().enumerate() {
             let colon = if index == 0 { ":" } else { "" };
             match value {
                 Value::String(text)
                     if text.is_empty() || text.contains(|c: char| !c.is_ascii_graphic() || c == '"') =>
                 {
-                    write!(writer, "{colon} {key}={text:?}")?;
+                    write!(out, "{colon} {key}={text:?}")?;
                 }
-                Value::String(text) => write!(writer, "{colon} {key}={text}")?,
-                other => write!(writer, "{colon} {key}={other}")?,
+                Value::String(text) => write!(out, "{colon} {key}={text}")?,
+                other => write!(out, "{colon} {key}={other}")?,
             }
         }
-        writeln!(writer)
+        writeln!(out)
+    }
+
+    fn add(&mut self, field: &Field, value: Value) {
+        self.fields.insert(field.name().to_owned(), value);
     }
 }
 
@@ -137,25 +181,12 @@ impl fmt::Display for OneLine<'_> {
 }
 
 /// `agent` for `lictor::agent::checks`: the module, without the path inside it.
-fn module(target: &str) -> &str {
+fn module(target: &'static str) -> &'static str {
     let inside = target.strip_prefix("lictor::").unwrap_or(target);
     inside.split("::").next().unwrap_or(inside)
 }
 
-/// An event's message and its other fields.
-#[derive(Default)]
-struct Parts {
-    message: String,
-    fields: Map<String, Value>,
-}
-
-impl Parts {
-    fn add(&mut self, field: &Field, value: Value) {
-        self.fields.insert(field.name().to_owned(), value);
-    }
-}
-
-impl Visit for Parts {
+impl Visit for Line {
     fn record_bool(&mut self, field: &Field, value: bool) {
         self.add(field, value.into());
     }

@@ -137,11 +137,14 @@ fn roles() {
         "bootstrap_expect cannot be -1. Must be greater than or equal to zero"
     );
     assert_eq!(
-        error(&[("server", "true"), ("bootstrap-expect", "3")]),
-        "bootstrap_expect = 3 is not built yet: clusters of several servers come later: use -bootstrap-expect=1"
+        error(&[("server", "true"), ("bootstrap-expect", "16")]),
+        "bootstrap_expect cannot be more than 15 servers"
     );
-    assert_eq!(error(&[]), "a client agent is not built yet: start with -server -bootstrap-expect=1, or with -dev");
-    assert!(error(&[("server", "true")]).starts_with("a server that waits to be joined is not built yet: "));
+    assert_eq!(
+        error(&[("dev", "true"), ("bootstrap-expect", "3")]),
+        "'bootstrap_expect > 1' cannot be used with -dev, which is a cluster of one"
+    );
+    assert_eq!(error(&[]), "a client agent is not built yet: start with -server, or with -dev");
     assert_eq!(error(&[("server", "true"), ("bootstrap", "true")]), "data_dir cannot be empty");
 }
 
@@ -239,7 +242,7 @@ fn values_in_files_that_cannot_be() {
         ),
         (
             r#"{"limits":{"kv_max_value_size":4194304}}"#,
-            "FILE: limits.kv_max_value_size is not built yet: values and transactions may have 524288 bytes in this version"
+            "1 error occurred:\n\t* limits.kv_max_value_size: must be at most 1572864 in this version, not 4194304\n"
                 .into(),
         ),
         (

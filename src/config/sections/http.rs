@@ -15,6 +15,8 @@ pub struct HttpSettings {
     pub response_headers: Vec<(String, String)>,
     /// Only clients in these networks may do more than read; empty: all may.
     pub allow_write_from: Vec<Network>,
+    /// Paths may hold what cannot be printed.
+    pub unprintable_paths: bool,
     /// Unix sockets to listen on.
     pub sockets: Vec<UnixSocket>,
 }
@@ -53,6 +55,7 @@ impl Settings {
             block_endpoints: self.texts("http_config.block_endpoints"),
             response_headers,
             allow_write_from,
+            unprintable_paths: self.switch("disable_http_unprintable_char_filter"),
             sockets: self.sockets("http")?,
         })
     }

@@ -1,5 +1,6 @@
 //! The groups of settings that one part of the server is told together, each with its defaults and checks.
 
+mod autopilot;
 mod checks;
 mod dns;
 mod http;

@@ -33,7 +33,7 @@ pub(in crate::grpc) fn read_options(
 pub(in crate::grpc) fn header(core: &Core, view: &View) -> pb::ResponseHeader {
     let facts = core.facts();
     pb::ResponseHeader {
-        cluster_id: facts.cluster_id.clone(),
+        cluster_id: core.cluster_id().map(|id| id.to_string()).unwrap_or_default(),
         node_id: facts.node_id.to_string(),
         revision: view.state.revision(),
         term: view.term,

@@ -40,12 +40,12 @@ impl Fixture {
     pub(super) async fn start() -> Fixture {
         let clock = Clock::system();
         let hub = Arc::new(Hub::new());
-        let options =
-            raft::Options { data_dir: None, node_name: "one".into(), advertise: String::new(), clock: clock.clone() };
-        let raft = raft::start(options, hub.clone()).await.unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let facts = facts(raft.status().cluster.to_string(), address.port(), &clock);
+        let facts = facts(address.port(), &clock);
+        let grpc = address.to_string();
+        let node = raft::Node { name: "one".into(), id: facts.node_id, grpc, ..raft::Node::default() };
+        let raft = raft::start(raft::Options::alone(node, clock.clone()), hub.clone()).await.unwrap();
         let core = Core::new(raft, hub, clock, facts);
         tokio::spawn(core.clone().run_expiry());
         let serving = tokio::spawn(crate::grpc::serve(vec![listener], core.clone()));
@@ -98,9 +98,8 @@ impl Fixture {
     }
 }
 
-fn facts(cluster_id: String, grpc_port: u16, clock: &Clock) -> Facts {
+fn facts(grpc_port: u16, clock: &Clock) -> Facts {
     Facts {
-        cluster_id,
         node_id: clock.uuid(),
         node_name: "one".into(),
         datacenter: "dc1".into(),

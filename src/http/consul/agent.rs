@@ -157,13 +157,17 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
 fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> {
     let facts = gateway.core.facts();
     let address = facts.advertise.to_string();
+    let limits = gateway.options.limits.get();
     BTreeMap::from([
         ("AdvertiseAddrLAN", address.clone().into()),
         ("AdvertiseAddrWAN", address.into()),
         ("DNSDomain", format!("{}.", facts.domain).into()),
         ("Datacenter", facts.datacenter.clone().into()),
         ("DevMode", facts.dev.into()),
-        ("HTTPMaxConnsPerClient", gateway.options.max_conns_per_client.into()),
+        // There are no profiles to be had.
+        ("EnableDebug", false.into()),
+        ("HTTPMaxConnsPerClient", limits.conns_per_client_max.into()),
+        ("KVMaxValueSize", limits.value_bytes_max.into()),
         ("NodeID", facts.node_id.to_string().into()),
         ("NodeName", facts.node_name.clone().into()),
         ("PrimaryDatacenter", facts.datacenter.clone().into()),
@@ -171,6 +175,7 @@ fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> 
         ("SerfPortWAN", facts.serf_wan_port.into()),
         ("ServerMode", true.into()),
         ("ServerPort", facts.server_port.into()),
+        ("TxnMaxReqLen", limits.txn_bytes_max.into()),
         ("Version", facts.version.into()),
     ])
 }

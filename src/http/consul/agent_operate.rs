@@ -1,12 +1,15 @@
 //! What operators ask of one agent: join, leave, reload, metrics, the host. Missing: gossip, so there is nobody to join
 //! but this server itself.
 
+use crate::http::body::Log;
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::reply::Answer;
+use crate::monitor::Style;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
 use std::net::IpAddr;
+use tracing::Level;
 
 fn done() -> Result<Answer, Error> {
     Ok(Answer::empty(StatusCode::OK))
@@ -70,6 +73,22 @@ pub(super) async fn host(call: Call) -> Result<Answer, Error> {
     let read = tokio::task::spawn_blocking(move || crate::agent::host(data_dir.as_deref(), now_ms));
     let host = read.await.map_err(|e| Error::server(e.to_string()))?;
     Answer::json(&host, call.layout())
+}
+
+/// GET agent/monitor: the log from now on, until the client or the server goes.
+pub(super) async fn monitor(call: Call) -> Result<Answer, Error> {
+    let asked = call.query.get("loglevel").unwrap_or_default();
+    let level = match asked.to_ascii_lowercase().as_str() {
+        "trace" => Level::TRACE,
+        "debug" => Level::DEBUG,
+        "" | "info" => Level::INFO,
+        "warn" => Level::WARN,
+        "err" | "error" => Level::ERROR,
+        _ => return Err(Error::bad_request(format!("Bad request: Unknown log level: {asked}"))),
+    };
+    let style = Style { level, json: call.query.has("logjson") };
+    let (monitor, end) = (call.gateway.options.monitor.clone(), call.gateway.draining.clone());
+    Ok(Answer { log: Some(Log { monitor, style, end }), ..Answer::empty(StatusCode::OK) })
 }
 
 /// GET agent/metrics

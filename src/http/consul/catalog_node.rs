@@ -1,4 +1,5 @@
-//! GETs of /v1/catalog about one node, which is named by its name, its id or the beginning of its id.
+//! GETs of /v1/catalog about one node, which is named by its name, its id or the beginning of its id. What runs on no
+//! node is shown on one of its own, as everywhere in this API.
 
 use super::filter;
 use super::shapes::{Node, NodeService};
@@ -10,6 +11,8 @@ use crate::http::reply::Answer;
 use crate::http::scope::Scope;
 use crate::machine::{self, State};
 use crate::model::filter::Filter;
+use crate::model::{DEFAULT_NAMESPACE, Instance, Text};
+use crate::service::AGENTLESS;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -22,15 +25,12 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     #[serde(rename_all = "PascalCase")]
     struct NodeServices<'a> {
         node: Node<'a>,
-        services: BTreeMap<&'a str, NodeService<'a>>,
+        services: BTreeMap<Text, NodeService<'a>>,
     }
-    ask(call, |found, state, datacenter, filter, layout| {
-        let found = found.map(|node| {
-            let services = state.instances_on(node).map(|i| (i.id.as_str(), NodeService::of(i)));
-            NodeServices {
-                node: Node::of(&node.record, datacenter),
-                services: services.filter(|(_, service)| filter.matches(service)).collect(),
-            }
+    ask(call, |found, filter, layout| {
+        let found = found.map(|Found { node, services }| {
+            let services = services.into_iter().map(|service| (service.id.clone(), service));
+            NodeServices { node, services: services.filter(|(_, service)| filter.matches(service)).collect() }
         });
         Answer::json(&found, layout)
     })
@@ -45,19 +45,24 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
         node: Option<Node<'a>>,
         services: Option<Vec<NodeService<'a>>>,
     }
-    ask(call, |found, state, datacenter, filter, layout| {
-        let services = found
-            .filter(|node| !node.services.is_empty())
-            .map(|node| state.instances_on(node).map(|i| NodeService::of(i)).filter(|s| filter.matches(s)).collect());
-        let node = found.map(|node| Node::of(&node.record, datacenter));
+    ask(call, |found, filter, layout| {
+        let (node, services) = found.map(|found| (found.node, found.services)).unzip();
+        let services = services.filter(|services| !services.is_empty());
+        let services = services.map(|services| services.into_iter().filter(|s| filter.matches(s)).collect());
         Answer::json(&NodeServices { node, services }, layout)
     })
     .await
 }
 
+/// A node and what runs on it.
+struct Found<'a> {
+    node: Node<'a>,
+    services: Vec<NodeService<'a>>,
+}
+
 async fn ask<F>(call: Call, show: F) -> Result<Answer, Error>
 where
-    F: for<'a> Fn(Option<&'a Arc<machine::Node>>, &'a State, &'a str, &'a Filter, Layout) -> Result<Answer, Error>,
+    F: Fn(Option<Found<'_>>, &Filter, Layout) -> Result<Answer, Error>,
 {
     let read = call.read()?;
     let asked = call.name("Missing node name")?;
@@ -68,13 +73,28 @@ where
     let question = Question {
         scope: scope(&gateway.core.local().state, &asked),
         content: call.query.content_key(&call.path),
-        answer: |state: &State| show(find(state, &asked), state, datacenter, &filter, layout),
+        answer: |state: &State| show(found(state, &asked, datacenter), &filter, layout),
     };
     question.ask(gateway, read, &call.target).await
 }
 
+fn found<'a>(state: &'a State, asked: &str, datacenter: &'a str) -> Option<Found<'a>> {
+    if asked.eq_ignore_ascii_case(AGENTLESS) {
+        let instances = state.services(DEFAULT_NAMESPACE, "").flat_map(|service| service.instances.iter());
+        let free: Vec<&Arc<Instance>> = instances.filter(|instance| instance.node.is_empty()).collect();
+        let node = Node { address: "", ..Node::under(free.first()?, state, datacenter) };
+        return Some(Found { node, services: free.into_iter().map(|i| NodeService::of(i)).collect() });
+    }
+    let node = find(state, asked)?;
+    let services = state.instances_on(node).map(|i| NodeService::of(i)).collect();
+    Some(Found { node: Node::of(&node.record, datacenter), services })
+}
+
 /// What the answer depends on: the node if it is there, else the coming of a node by this name or id.
 fn scope(state: &State, asked: &str) -> Scope {
+    if asked.eq_ignore_ascii_case(AGENTLESS) {
+        return Scope::Services;
+    }
     match find(state, asked) {
         Some(node) => Scope::Node(node.record.name.clone()),
         None if id_digits(asked).is_some() => Scope::Nodes,

@@ -1,7 +1,7 @@
 //! /v1/event. Events are no part of the state: their list has an index of its own, made of the newest event's id, which
 //! does not grow, so that waiting means waiting for another one.
 
-use crate::http::call::Call;
+use crate::http::call::{BODY_BYTES_MAX, Call};
 use crate::http::error::Error;
 use crate::http::read::Read;
 use crate::http::reply::{Answer, X_CONSUL_INDEX};
@@ -48,7 +48,7 @@ impl<'a> Event<'a> {
 pub(super) async fn fire(mut call: Call) -> Result<Answer, Error> {
     crate::http::call::check_datacenter(&call.gateway, call.query.get("dc").unwrap_or_default())?;
     let name = call.name("Missing name")?.into_owned();
-    let payload = call.body("").await?;
+    let payload = call.body(BODY_BYTES_MAX, "").await?;
     let filter = |name| call.query.get(name).unwrap_or_default().to_owned();
     let event = UserEvent {
         name,

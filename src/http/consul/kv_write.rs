@@ -23,7 +23,7 @@ pub(super) async fn put(mut call: Call) -> Result<Answer, Error> {
         Some(lock) => lock,
         None => return Answer::json(&false, call.layout()),
     };
-    let value = call.body(SIZE_HINT).await?;
+    let value = call.body(call.gateway.options.limits.get().value_bytes_max, SIZE_HINT).await?;
     // The hyper buffer behind a small body is larger than the body: it must not be kept for years.
     let put = Put { key, value: Bytes::copy_from_slice(&value), expected_revision, lock, ttl_ms: None, flags };
     let done = match call.gateway.core.put(None, put).await {

@@ -55,7 +55,7 @@ pub(super) async fn raft_peer(call: Call) -> Result<Answer, Error> {
         }
     };
     call.check_place()?;
-    call.gateway.core.remove_peer(&name)?;
+    call.gateway.core.remove_peer(&name).await?;
     Ok(Answer::empty(StatusCode::OK))
 }
 

@@ -6,9 +6,10 @@ use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::json::{DecodeError, Json, Object, format_duration, parse_duration};
 use crate::http::reply::Answer;
-use crate::model::limits::{BOUND_SESSION_TTL_MS_MIN, SESSION_CHECKS_MAX, SESSION_TTL_MS_MAX};
+use crate::model::limits::{SESSION_CHECKS_MAX, SESSION_TTL_MS_MAX};
 use crate::model::{Behavior, Invalid, NodeBinding, SessionId, Text, names};
 use crate::service::{self, SessionSpec};
+use std::time::Duration;
 
 const LOCK_DELAY_NS_DEFAULT: i64 = 15_000_000_000;
 /// A smaller number is meant to be seconds.
@@ -27,13 +28,13 @@ pub(super) async fn create(mut call: Call) -> Result<Answer, Error> {
     let text = call.text().await?;
     let body = if text.is_empty() { "{}" } else { &text };
     let body = Object::parse(body, "", "struct { LockDelay interface {}; *structs.Alias }")?;
-    let spec = decode(&body, &call.gateway.core.facts().node_name)?;
+    let spec = decode(&body, &call.gateway.core.facts().node_name, call.gateway.options.session_ttl_min)?;
     let created = call.gateway.core.create_session(None, spec).await?;
     Answer::json(&Created { id: created.value.id }, call.layout())
 }
 
 /// All types are checked before any value is, as in Consul.
-fn decode(body: &Object<'_>, own_node: &str) -> Result<SessionSpec, Error> {
+pub(super) fn decode(body: &Object<'_>, own_node: &str, ttl_min: Duration) -> Result<SessionSpec, Error> {
     let name: Text = body.text("Name")?.into();
     let node: Text = if body.is_given("Node") { body.text("Node")?.into() } else { own_node.into() };
     let checks = checks(body, "Checks", "[]types.CheckID", "types.CheckID")?;
@@ -50,7 +51,7 @@ fn decode(body: &Object<'_>, own_node: &str) -> Result<SessionSpec, Error> {
         "delete" => Behavior::Delete,
         other => return Err(Error::server(format!("Invalid Behavior setting '{other}'"))),
     };
-    let ttl_ms = ttl_ms(&ttl)?;
+    let ttl_ms = ttl_ms(&ttl, ttl_min)?;
     let lock_delay_ns = u64::try_from(lock_delay_ns)
         .map_err(|_| Error::bad_request("Request decode failed: LockDelay must not be negative"))?;
     names::optional_name("Name", &name).map_err(service::Error::from)?;
@@ -105,12 +106,13 @@ fn lock_delay(body: &Object<'_>) -> Result<i64, Error> {
     Ok(if ns < LOCK_DELAY_NS_MIN { ns.saturating_mul(NS_PER_SECOND) } else { ns })
 }
 
-fn ttl_ms(text: &str) -> Result<u64, Error> {
+fn ttl_ms(text: &str, least: Duration) -> Result<u64, Error> {
     if text.is_empty() {
         return Ok(0);
     }
     let ns = parse_duration(text).map_err(|why| Error::server(format!("Session TTL '{text}' invalid: {why}")))?;
-    let limits = [BOUND_SESSION_TTL_MS_MIN, SESSION_TTL_MS_MAX].map(|ms| (ms * NS_PER_MS) as i64);
+    let limits = [least, Duration::from_millis(SESSION_TTL_MS_MAX)];
+    let limits = limits.map(|limit| i64::try_from(limit.as_nanos()).unwrap_or(i64::MAX));
     if ns != 0 && !(limits[0]..=limits[1]).contains(&ns) {
         let [least, most] = limits.map(format_duration);
         return Err(Error::server(format!("Invalid Session TTL '{ns}', must be between [{least}={most}]")));
@@ -133,7 +135,7 @@ mod tests {
     use super::*;
 
     fn spec(body: &str) -> Result<SessionSpec, Error> {
-        decode(&Object::parse(body, "", "s")?, "own")
+        decode(&Object::parse(body, "", "s")?, "own", Duration::from_secs(10))
     }
 
     #[test]

@@ -17,11 +17,7 @@ const GET_PUT_DELETE: &str = "OPTIONS,GET,PUT,DELETE";
 const ALL: &str = "OPTIONS,GET,POST,PUT,DELETE";
 
 const fn built(path: &'static str, allow: &'static str, op: &'static str, handler: Handler) -> Route {
-    Route { path, allow, op, handler: Some(handler) }
-}
-
-const fn later(path: &'static str, allow: &'static str) -> Route {
-    Route { path, allow, op: "not_built", handler: None }
+    Route { path, allow, op, handler }
 }
 
 /// Every endpoint of Consul 1.8.7.
@@ -112,7 +108,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     built("/v1/agent/connect/authorize", POST, "connect_authorize", |call| Box::pin(mesh::authorize(call))),
     built("/v1/agent/connect/ca/leaf/", GET, "connect_ca", |call| Box::pin(mesh::authority(call))),
     built("/v1/agent/connect/ca/roots", GET, "connect_ca", |call| Box::pin(mesh::authority(call))),
-    later("/v1/agent/monitor", GET),
+    built("/v1/agent/monitor", GET, "agent_monitor", |call| Box::pin(agent_operate::monitor(call))),
     built("/v1/catalog/connect/", GET, "catalog_connect", |call| Box::pin(catalog::connect(call))),
     built("/v1/catalog/gateway-services/", GET, "catalog_gateway_services", |call| {
         Box::pin(catalog::gateway_services(call))

@@ -3,7 +3,7 @@
 use super::kv::KvPair;
 use super::shapes::{HealthCheck, Node, NodeService};
 use super::txn_body::{self, TxnBody};
-use crate::command::{Batch, BatchFailure, BatchResult};
+use crate::command::{Batch, BatchFailure, BatchOp, BatchResult, KvOp};
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::read::Mode;
@@ -71,9 +71,11 @@ struct ReadMeta {
 /// PUT txn
 pub(super) async fn txn(mut call: Call) -> Result<Answer, Error> {
     let read = call.quiet_read()?;
-    let body = call.body(SIZE_HINT).await?;
+    let limits = call.gateway.options.limits.get();
+    let body = call.body(limits.txn_bytes_max.max(limits.value_bytes_max), SIZE_HINT).await?;
     let text = String::from_utf8_lossy(&body);
     let TxnBody { ops, failures: refused, writes } = txn_body::decode(&text, OPS_MAX)?;
+    check_values(&ops, limits.value_bytes_max)?;
     let batch = Batch { ops };
     if writes {
         if !refused.is_empty() {
@@ -92,6 +94,20 @@ pub(super) async fn txn(mut call: Call) -> Result<Answer, Error> {
     // A transaction has no index to wait for.
     answer.headers.remove(X_CONSUL_INDEX);
     Ok(answer)
+}
+
+/// No value may be larger here than in a request of its own.
+fn check_values(ops: &[BatchOp], bytes_max: usize) -> Result<(), Error> {
+    for op in ops {
+        if let BatchOp::Kv(KvOp { key, value, .. }) = op
+            && value.len() > bytes_max
+        {
+            let (key, bytes) = (String::from_utf8_lossy(key), value.len());
+            let text = format!("Value for key {key:?} is too large ({bytes} > {bytes_max} bytes)");
+            return Err(Error::new(StatusCode::PAYLOAD_TOO_LARGE, text));
+        }
+    }
+    Ok(())
 }
 
 fn answer(

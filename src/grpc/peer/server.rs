@@ -1,0 +1,77 @@
+//! The listener for other servers.
+
+use super::client::MESSAGE_MAX;
+use crate::grpc::ServeError;
+use crate::proto::internal::peer_service_server::{PeerService, PeerServiceServer};
+use crate::proto::internal::{
+    CallRequest, CallResponse, InstallHead, InstallSnapshotRequest, InstallSnapshotResponse, LingerRequest,
+    LingerResponse,
+};
+use crate::raft::Handle;
+use bytes::Bytes;
+use futures::StreamExt;
+use std::io;
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tonic::transport::Server;
+use tonic::transport::server::TcpIncoming;
+use tonic::{Request, Response, Status, Streaming};
+
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
+const KEEPALIVE_WITHIN: Duration = Duration::from_secs(5);
+const WINDOW: u32 = 4 << 20;
+
+struct Peer {
+    raft: Handle,
+    stopping: watch::Receiver<bool>,
+}
+
+#[tonic::async_trait]
+impl PeerService for Peer {
+    async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
+        Ok(Response::new(self.raft.serve(request.into_inner()).await))
+    }
+
+    async fn install_snapshot(
+        &self,
+        request: Request<Streaming<InstallSnapshotRequest>>,
+    ) -> Result<Response<InstallSnapshotResponse>, Status> {
+        let mut stream = request.into_inner();
+        let head: InstallHead = match stream.message().await? {
+            Some(InstallSnapshotRequest { head: Some(head), .. }) => head,
+            _ => return Err(Status::invalid_argument("head: is missing in the first message")),
+        };
+        let chunks = stream.map(|message| -> io::Result<Bytes> { Ok(message.map_err(io::Error::other)?.chunk) });
+        Ok(Response::new(self.raft.serve_snapshot(head, chunks).await))
+    }
+
+    async fn linger(&self, _: Request<LingerRequest>) -> Result<Response<LingerResponse>, Status> {
+        let mut stopping = self.stopping.clone();
+        // Also when the sender is gone: then nobody serves any more.
+        let _ = stopping.wait_for(|stopping| *stopping).await;
+        Ok(Response::new(LingerResponse {}))
+    }
+}
+
+/// Serves other servers until `stopping` says so.
+///
+/// # Errors
+/// The transport failed.
+pub async fn serve(listener: TcpListener, raft: Handle, stopping: watch::Receiver<bool>) -> Result<(), ServeError> {
+    let mut stopped = stopping.clone();
+    let service = PeerServiceServer::new(Peer { raft, stopping })
+        .max_decoding_message_size(MESSAGE_MAX)
+        .max_encoding_message_size(MESSAGE_MAX);
+    let ended = async move {
+        let _ = stopped.wait_for(|stopping| *stopping).await;
+    };
+    let server = Server::builder()
+        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
+        .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
+        .initial_stream_window_size(WINDOW)
+        .initial_connection_window_size(WINDOW)
+        .add_service(service);
+    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    Ok(server.serve_with_incoming_shutdown(incoming, ended).await?)
+}

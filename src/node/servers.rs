@@ -1,0 +1,96 @@
+//! This server among the others: the listener for them, and what makes it a member of a cluster and keeps it one.
+
+use crate::clock::Clock;
+use crate::cluster::{self, Directory, Founding};
+use crate::model::Autopilot;
+use crate::raft::{self, Handle};
+use crate::service::Core;
+use crate::{config::Config, grpc};
+use std::time::Duration;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tracing::{info, warn};
+
+/// How long a server that was a member waits at its start for what it missed, before it answers from what it has.
+const CATCH_UP: Duration = Duration::from_secs(10);
+/// How long leadership may take to be handed over when the leader stops.
+const HAND_OVER: Duration = Duration::from_secs(3);
+/// How long other servers' calls may take to end.
+const END: Duration = Duration::from_secs(1);
+
+/// What runs for the other servers.
+pub(super) struct Servers {
+    stopping: watch::Sender<bool>,
+    tasks: JoinSet<()>,
+    raft: Handle,
+}
+
+impl Servers {
+    /// Begins to answer other servers, and to become a member. `first`: the autopilot configuration of a new cluster.
+    pub(super) fn start(
+        listener: Option<TcpListener>,
+        core: &Core,
+        raft: &Handle,
+        founding: Founding,
+        directory: Directory,
+        clock: &Clock,
+        first: &Autopilot,
+    ) -> Servers {
+        let stopping = watch::Sender::new(false);
+        let mut tasks = JoinSet::new();
+        if let Some(listener) = listener {
+            let serving = grpc::peer::serve(listener, raft.clone(), stopping.subscribe());
+            tasks.spawn(async move {
+                if let Err(error) = serving.await {
+                    warn!(%error, "other servers are no longer answered");
+                }
+            });
+        }
+        tasks.spawn(cluster::run_form(raft.clone(), clock.clone(), founding, directory.clone()));
+        let (settings, caring) = (core.clone(), core.clone());
+        tasks.spawn(cluster::run_autopilot(raft.clone(), directory, move || settings.autopilot()));
+        tasks.spawn(caring.run_first_autopilot(first.clone()));
+        Servers { stopping, tasks, raft: raft.clone() }
+    }
+
+    /// Waits until this server may answer without showing an older state than in its last life.
+    pub(super) async fn caught_up(&self, config: &Config) {
+        // A new server has no last life.
+        if self.raft.cluster().is_none() || config.bootstrap_expect == 1 && self.raft.leadership().leads {
+            return;
+        }
+        if tokio::time::timeout(CATCH_UP, self.raft.caught_up()).await.is_err() {
+            let revision = self.raft.state().revision();
+            warn!(revision, "no leader yet: answers that may be stale come from before the last stop");
+        }
+    }
+
+    /// Hands leadership over, so that nobody has to notice that this server is gone.
+    pub(super) async fn hand_over(&self) {
+        if !self.raft.leadership().leads {
+            return;
+        }
+        let others = self.raft.status().members.iter().filter(|m| m.voter).count() > 1;
+        if others {
+            match self.raft.hand_over(None, HAND_OVER).await {
+                true => info!("another server leads now"),
+                false => warn!("no other server took over in time"),
+            }
+        }
+    }
+
+    /// Stops answering other servers.
+    pub(super) async fn stop(mut self) {
+        self.stopping.send_replace(true);
+        let ended = async { while self.tasks.join_next().await.is_some() {} };
+        // The loops have no end of their own.
+        let _ = tokio::time::timeout(END, ended).await;
+        self.tasks.shutdown().await;
+    }
+}
+
+/// What a server wants to be.
+pub(super) fn founding(config: &Config, node: raft::Node) -> Founding {
+    Founding { expect: config.bootstrap_expect, node }
+}

@@ -1,0 +1,90 @@
+//! What this server says to others: who it is, whom it means, and how it reads their refusals.
+
+use super::error::ProposeError;
+use super::peers::{Peers, Unreached};
+use super::types::Node;
+use crate::proto::internal::call_request::Body as Question;
+use crate::proto::internal::call_response::Body as Answer;
+use crate::proto::internal::refusal::Code;
+use crate::proto::internal::{CallRequest, CallResponse, Refusal};
+use bytes::Bytes;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Everything that is needed to speak to other servers. Clones share it.
+#[derive(Clone)]
+pub(super) struct Link {
+    pub(super) peers: Arc<dyn Peers>,
+    /// Empty until this server is in a cluster; it never changes after that.
+    pub(super) cluster: Arc<OnceLock<Uuid>>,
+    /// Raft id of this server.
+    pub(super) id: u64,
+}
+
+/// Why a question has no answer of its own kind.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CallError {
+    /// It did not get there, or the answer did not get back.
+    #[error(transparent)]
+    Unreached(#[from] Unreached),
+    /// The other server refused.
+    #[error("{1}")]
+    Refused(Code, String),
+    /// The other server answered something else.
+    #[error("the answer is of another kind than the question")]
+    Confused,
+}
+
+impl CallError {
+    /// As the error of a write that was sent to a leader.
+    pub(super) fn of_write(self) -> ProposeError {
+        match self {
+            CallError::Unreached(Unreached::NotSent(_)) | CallError::Refused(Code::NotLeader, _) => {
+                ProposeError::NoLeader { hint: None }
+            }
+            CallError::Refused(Code::WrongCluster | Code::WrongServer, _) => ProposeError::NoLeader { hint: None },
+            CallError::Refused(Code::TooLarge | Code::Refused, message) => ProposeError::Refused(message),
+            CallError::Refused(..) | CallError::Unreached(Unreached::NoAnswer(_)) | CallError::Confused => {
+                ProposeError::OutcomeUnknown
+            }
+        }
+    }
+}
+
+impl Link {
+    pub(super) fn cluster_bytes(&self) -> Bytes {
+        self.cluster.get().map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes()))
+    }
+
+    /// Asks the server `to` (0: whoever is there) at `address`.
+    pub(super) async fn ask(
+        &self,
+        to: u64,
+        address: &str,
+        question: Question,
+        limit: Duration,
+    ) -> Result<Answer, CallError> {
+        let request = CallRequest { cluster: self.cluster_bytes(), from: self.id, to, body: Some(question) };
+        match self.peers.call(address, request, limit).await?.body {
+            Some(Answer::Refusal(refusal)) => Err(CallError::Refused(refusal.code(), refusal.message)),
+            Some(answer) => Ok(answer),
+            None => Err(CallError::Confused),
+        }
+    }
+
+    /// [`Link::ask`] for a known server.
+    pub(super) async fn ask_node(
+        &self,
+        (id, node): &(u64, Node),
+        question: Question,
+        limit: Duration,
+    ) -> Result<Answer, CallError> {
+        self.ask(*id, &node.address, question, limit).await
+    }
+}
+
+/// A refusal, as an answer.
+pub(super) fn refuse(code: Code, message: impl Into<String>) -> CallResponse {
+    CallResponse { body: Some(Answer::Refusal(Refusal { code: code.into(), message: message.into() })) }
+}

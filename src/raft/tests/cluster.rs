@@ -1,0 +1,262 @@
+//! Several servers in one process, over a network that can be cut.
+
+use super::*;
+use crate::proto::internal::{CallRequest, CallResponse, InstallHead, InstallSnapshotResponse, LingerRequest};
+use crate::raft::{Lingered, Peers, Unreached};
+use bytes::Bytes;
+use futures::StreamExt;
+use futures::future::BoxFuture;
+use futures::stream::BoxStream;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+use uuid::Uuid;
+
+/// Who can reach whom. Servers are known by their addresses.
+#[derive(Default)]
+struct Wires {
+    servers: BTreeMap<String, Handle>,
+    cut: BTreeSet<(String, String)>,
+}
+
+/// The network of all servers.
+#[derive(Clone, Default)]
+struct Network(Arc<Mutex<Wires>>);
+
+impl Network {
+    fn wires(&self) -> MutexGuard<'_, Wires> {
+        self.0.lock().expect("nobody panicked")
+    }
+
+    fn cut(&self, a: &str, b: &str) {
+        self.wires().cut.extend([(a.into(), b.into()), (b.into(), a.into())]);
+    }
+
+    fn mend(&self) {
+        self.wires().cut.clear();
+    }
+
+    fn way(&self, from: &str, to: &str) -> Result<Handle, Unreached> {
+        let wires = self.wires();
+        let open = !wires.cut.contains(&(from.to_owned(), to.to_owned()));
+        let server = wires.servers.get(to).filter(|_| open).cloned();
+        server.ok_or_else(|| Unreached::NotSent(format!("{to} cannot be reached")))
+    }
+}
+
+/// The network as one server sees it.
+struct Port {
+    network: Network,
+    own: String,
+}
+
+impl Peers for Port {
+    fn call(
+        &self,
+        to: &str,
+        request: CallRequest,
+        limit: Duration,
+    ) -> BoxFuture<'static, Result<CallResponse, Unreached>> {
+        let (way, network, own, to) =
+            (self.network.way(&self.own, to), self.network.clone(), self.own.clone(), to.to_owned());
+        Box::pin(async move {
+            let answered = tokio::time::timeout(limit, way?.serve(request)).await;
+            let answer = answered.map_err(|_| Unreached::NoAnswer("too late".into()))?;
+            // The answer needs a way back.
+            network.way(&to, &own).map_err(|_| Unreached::NoAnswer("cut off".into()))?;
+            Ok(answer)
+        })
+    }
+
+    fn install_snapshot(
+        &self,
+        to: &str,
+        head: InstallHead,
+        chunks: BoxStream<'static, Bytes>,
+    ) -> BoxFuture<'static, Result<InstallSnapshotResponse, Unreached>> {
+        let way = self.network.way(&self.own, to);
+        Box::pin(async move { Ok(way?.serve_snapshot(head, chunks.map(Ok)).await) })
+    }
+
+    fn linger(&self, to: &str, _: LingerRequest) -> BoxFuture<'static, Lingered> {
+        let (network, to) = (self.network.clone(), to.to_owned());
+        Box::pin(async move {
+            while network.wires().servers.contains_key(&to) {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+            Lingered::Gone
+        })
+    }
+}
+
+struct Server {
+    handle: Handle,
+    medium: Medium,
+    node: Node,
+}
+
+fn node(name: &str, n: u128) -> Node {
+    Node { name: name.into(), address: name.into(), id: Uuid::from_u128(n), ..Node::default() }
+}
+
+async fn start(network: &Network, medium: &Medium, node: &Node) -> Handle {
+    let peers = Arc::new(Port { network: network.clone(), own: node.address.clone() });
+    let options = Options {
+        data_dir: None,
+        node: node.clone(),
+        alone: false,
+        expect: 3,
+        slowness: 1,
+        peers,
+        clock: Clock::system(),
+    };
+    let handle = start_on(medium.clone(), options, hub()).await.expect("starts");
+    network.wires().servers.insert(node.address.clone(), handle.clone());
+    handle
+}
+
+async fn server(network: &Network, name: &str, n: u128) -> Server {
+    let (medium, node) = (Medium::Simulated(Disk::new(n as u64)), node(name, n));
+    Server { handle: start(network, &medium, &node).await, medium, node }
+}
+
+/// A cluster of three that one of them has founded.
+async fn three(network: &Network) -> Vec<Server> {
+    let mut servers = Vec::new();
+    for (name, n) in [("a", 1), ("b", 2), ("c", 3)] {
+        servers.push(server(network, name, n).await);
+    }
+    let cluster = Uuid::from_u128(77);
+    let first = &servers[0].handle;
+    first.adopt(cluster).await.expect("has no other");
+    for other in &servers[1..] {
+        first.adopt_at(0, &other.node.address, cluster).await.expect("has no other");
+    }
+    let members = servers.iter().map(|s| (s.handle.status().id, s.node.clone())).collect();
+    first.found(members).await.expect("is new");
+    servers
+}
+
+async fn write(handle: &Handle, key: &str, value: &str) {
+    let (_, reply) = handle.propose(None, put(key, value)).await.expect("is accepted");
+    assert!(matches!(reply, Ok(Outcome::Put { done: true, .. })));
+}
+
+async fn leader(servers: &[Server]) -> usize {
+    loop {
+        if let Some(at) = servers.iter().position(|s| s.handle.leadership().leads) {
+            return at;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn every_server_takes_writes_and_reads_them_at_once() {
+    let network = Network::default();
+    let servers = three(&network).await;
+    leader(&servers).await;
+    for (n, server) in servers.iter().enumerate() {
+        let key = format!("k{n}");
+        write(&server.handle, &key, "v").await;
+        assert_eq!(Some("v".into()), value(&server.handle, &key), "whoever writes here reads it here");
+        for reader in &servers {
+            for level in [Barrier::Linearizable, Barrier::Lease] {
+                reader.handle.barrier(level).await.expect("there is a leader");
+            }
+            assert_eq!(Some("v".into()), value(&reader.handle, &key), "acknowledged before the read");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_dead_leader_is_replaced_and_nothing_acknowledged_is_lost() {
+    let network = Network::default();
+    let mut servers = three(&network).await;
+    let dead = leader(&servers).await;
+    write(&servers[dead].handle, "before", "1").await;
+    network.wires().servers.remove(&servers[dead].node.address);
+    let Server { handle, medium, node } = servers.remove(dead);
+    handle.shutdown().await.expect("stops");
+    leader(&servers).await;
+    write(&servers[0].handle, "after", "2").await;
+    assert_eq!(Some("1".into()), value(&servers[0].handle, "before"));
+    let back = start(&network, &medium, &node).await;
+    back.caught_up().await;
+    back.barrier(Barrier::Linearizable).await.expect("there is a leader");
+    assert_eq!(Some("2".into()), value(&back, "after"));
+}
+
+#[tokio::test]
+async fn a_leader_that_is_cut_off_acknowledges_nothing_and_claims_nothing() {
+    let network = Network::default();
+    let servers = three(&network).await;
+    let old = leader(&servers).await;
+    write(&servers[old].handle, "k", "old").await;
+    let others: Vec<&Server> = servers.iter().enumerate().filter(|(at, _)| *at != old).map(|(_, s)| s).collect();
+    for other in &others {
+        network.cut(&servers[old].node.address, &other.node.address);
+    }
+    let new = loop {
+        if let Some(new) = others.iter().find(|s| s.handle.leadership().leads) {
+            break new;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    };
+    write(&new.handle, "k", "new").await;
+    servers[old].handle.barrier(Barrier::Linearizable).await.expect_err("nobody confirms it");
+    servers[old].handle.propose(None, put("k", "lost")).await.expect_err("nobody has it");
+    network.mend();
+    for server in &servers {
+        server.handle.barrier(Barrier::Linearizable).await.expect("there is a leader");
+        assert_eq!(Some("new".into()), value(&server.handle, "k"));
+    }
+}
+
+#[tokio::test]
+async fn servers_join_by_snapshot_get_a_vote_and_replace_others() {
+    let network = Network::default();
+    let mut servers = three(&network).await;
+    let first = leader(&servers).await;
+    // Far more than stays in the log behind a snapshot.
+    for n in 0..600 {
+        write(&servers[first].handle, &format!("k{n}"), "v").await;
+    }
+    let late = server(&network, "d", 4).await;
+    late.handle.adopt(Uuid::from_u128(77)).await.expect("has no other");
+    let id = late.handle.status().id;
+    servers[first].handle.enrol(id, late.node.clone()).await.expect("is let in");
+    late.handle.barrier(Barrier::Linearizable).await.expect("there is a leader");
+    assert_eq!(Some("v".into()), value(&late.handle, "k0"));
+    assert!(!late.handle.status().members.iter().any(|m| m.id == id && m.voter), "no vote at first");
+    servers[first].handle.set_voter(id, true).await.expect("is there");
+    let gone = (first + 1) % 3;
+    let gone_id = servers[gone].handle.status().id;
+    late.handle.remove(gone_id).await.expect("the leader does it");
+    servers.remove(gone);
+    let members = servers[0].handle.status().members;
+    assert_eq!(members.iter().filter(|m| m.voter).count(), 3, "{members:?}");
+    assert!(!members.iter().any(|m| m.id == gone_id));
+}
+
+#[tokio::test]
+async fn a_server_of_another_cluster_is_refused() {
+    let network = Network::default();
+    let servers = three(&network).await;
+    let first = leader(&servers).await;
+    let stranger = server(&network, "x", 9).await;
+    stranger.handle.adopt(Uuid::from_u128(5)).await.expect("has no other");
+    let error = stranger.handle.adopt(Uuid::from_u128(77)).await.expect_err("has one");
+    assert_eq!("this server is of cluster 00000000-0000-0000-0000-000000000005", error.to_string());
+    let error = stranger.handle.enrol_at(&servers[first].node.address).await.expect_err("is refused");
+    assert!(error.contains("came from another cluster"), "{error}");
+}
+
+#[tokio::test]
+async fn leadership_is_handed_over() {
+    let network = Network::default();
+    let servers = three(&network).await;
+    let first = leader(&servers).await;
+    assert!(servers[first].handle.hand_over(None, Duration::from_secs(30)).await);
+    assert!(!servers[first].handle.leadership().leads);
+}
