@@ -17,6 +17,28 @@ struct Deviation {
 
 const DEVIATIONS: &[Deviation] = &[
     Deviation {
+        concerns: |op| op.path.starts_with("/v1/health/checks/") || op.path.contains("filter=ServiceName"),
+        mask: |ours, theirs| {
+            for checks in [ours, theirs] {
+                if let Value::Array(checks) = checks {
+                    checks.retain(|check| RENAMED.iter().all(|id| check["ServiceID"] != *id));
+                }
+            }
+        },
+        reason: "Consul looks for checks by the name that their service had when they were registered",
+    },
+    Deviation {
+        concerns: |op| op.path.starts_with("/v1/health/service/") && op.path.contains("passing"),
+        mask: |ours, theirs| {
+            for entries in [ours, theirs] {
+                if let Value::Array(entries) = entries {
+                    entries.sort_by_cached_key(|entry| format!("{} {}", entry["Node"]["Node"], entry["Service"]["ID"]));
+                }
+            }
+        },
+        reason: "Consul fills the place of an instance that is not passing with the last one; here the order stays",
+    },
+    Deviation {
         concerns: |_| true,
         mask: |ours, theirs| {
             each(ours, theirs, &|check, other| {
@@ -27,17 +49,6 @@ const DEVIATIONS: &[Deviation] = &[
         },
         reason: "Consul shows a check with the name and tags that its service had when the check was last registered, \
                  and takes new ones for a change of the check; here a check has those of its service",
-    },
-    Deviation {
-        concerns: |op| op.path.starts_with("/v1/health/checks/") || op.path.contains("filter=ServiceName"),
-        mask: |ours, theirs| {
-            for checks in [ours, theirs] {
-                if let Value::Array(checks) = checks {
-                    checks.retain(|check| RENAMED.iter().all(|id| check["ServiceID"] != *id));
-                }
-            }
-        },
-        reason: "the same, when checks are looked for by the name of their service",
     },
     Deviation {
         concerns: |op| op.path.starts_with("/v1/kv/") || op.path == "/v1/txn",
@@ -61,17 +72,6 @@ const DEVIATIONS: &[Deviation] = &[
             });
         },
         reason: "an update with the same definition is a change to Consul",
-    },
-    Deviation {
-        concerns: |op| op.path.starts_with("/v1/health/service/") && op.path.contains("passing"),
-        mask: |ours, theirs| {
-            for entries in [ours, theirs] {
-                if let Value::Array(entries) = entries {
-                    entries.sort_by_cached_key(Value::to_string);
-                }
-            }
-        },
-        reason: "Consul fills the place of an instance that is not passing with the last one; here the order stays",
     },
 ];
 
@@ -106,7 +106,7 @@ fn drop_fields(ours: &mut Fields, theirs: &mut Fields, names: &[&str]) {
 pub(crate) fn reason(op: &Op, ours: &Normal, theirs: &Normal) -> Option<&'static str> {
     let (Body::Json(one), Body::Json(other)) = (&ours.body, &theirs.body) else { return None };
     let (mut one, mut other) = (one.clone(), other.clone());
-    // What orders comes last.
+    // What removes and orders comes first: the others look at what is at the same place.
     for deviation in DEVIATIONS.iter().filter(|deviation| (deviation.concerns)(op)) {
         (deviation.mask)(&mut one, &mut other);
         if one == other && ours.status == theirs.status {
