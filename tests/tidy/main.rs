@@ -24,7 +24,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("watch", &["machine", "command", "model"]),
     ("raft", &["store", "watch", "machine", "command", "model", "proto", "clock"]),
     ("cluster", &["raft", "model", "clock"]),
-    ("service", &["archive", "raft", "watch", "machine", "command", "model", "clock"]),
+    ("service", &["archive", "cluster", "raft", "watch", "machine", "command", "model", "proto", "clock"]),
     ("config", &["model", "clock"]),
     ("agent", &["service", "watch", "machine", "command", "model", "config", "clock"]),
     ("gossip", &["service", "model", "config", "clock"]),
