@@ -73,7 +73,7 @@ async fn a_bound_session_without_a_time_to_live_needs_no_heartbeat() {
     assert!(core.renew_bound(&id).await.unwrap().is_some());
     core.close_bound(&id).await.unwrap();
     assert_eq!(core.local().state.session_count(), 0);
-    for ttl_ms in [1, 9_999, 24 * 3600 * 1000 + 1] {
+    for ttl_ms in [1, 999, 24 * 3600 * 1000 + 1] {
         let spec = SessionSpec { ttl_ms: Some(ttl_ms), ..bound() };
         assert!(matches!(core.create_session(None, spec).await, Err(Error::Invalid(_))), "{ttl_ms}");
     }
