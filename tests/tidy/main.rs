@@ -24,7 +24,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("watch", &["machine", "command", "model"]),
     ("raft", &["store", "watch", "machine", "command", "model", "proto", "clock"]),
     ("cluster", &["raft", "model", "clock"]),
-    ("service", &["archive", "gossip", "raft", "watch", "machine", "command", "model", "clock"]),
+    ("service", &["archive", "cluster", "gossip", "raft", "watch", "machine", "command", "model", "proto", "clock"]),
     ("config", &["model", "clock"]),
     ("outgoing", &[]),
     ("docker", &["outgoing", "model"]),
