@@ -9,7 +9,6 @@ use std::pin::Pin;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
-    use_small_pages();
     let mut args = Vec::new();
     for (index, arg) in std::env::args_os().enumerate() {
         let text = arg.into_string().map_err(|arg| anyhow::anyhow!("argument {index} is not UTF-8: {arg:?}"))?;
@@ -36,8 +35,15 @@ fn main() -> anyhow::Result<()> {
 }
 
 /// The allocator asks for huge pages; an idle server would then hold 25 MiB for 3 MiB of data.
-fn use_small_pages() {
-    #[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")]
+extern "C" fn use_small_pages() {
     // Where the kernel refuses, there is more memory in use and nothing else is different.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
+
+/// It runs before anything allocates: what is there when `main` begins has two huge pages already.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "the loader calls what this section holds; the function neither allocates nor panics")]
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static FIRST: extern "C" fn() = use_small_pages;
