@@ -4,13 +4,14 @@ use super::Error;
 use super::event::Events;
 use super::lease::Leases;
 use crate::clock::Clock;
+use crate::cluster::Directory;
 use crate::command::{Command, Outcome, Rejection};
 use crate::model::RequestId;
 use crate::raft::{Handle, ProposeError};
 use crate::watch::Hub;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
@@ -86,9 +87,13 @@ pub(super) struct Inner {
     pub(super) facts: Facts,
     pub(super) leases: Leases,
     pub(super) events: Events,
+    /// The servers that gossip knows.
+    pub(super) directory: OnceLock<Directory>,
     drain: watch::Sender<bool>,
     /// Making and restoring snapshots costs memory: one at a time.
     pub(super) snapshots: Semaphore,
+    /// How often each command was done and not done: a write must not look its counter up by name.
+    counters: papaya::HashMap<&'static str, [metrics::Counter; 2]>,
     pub(super) started_ms: u64,
 }
 
@@ -104,10 +109,14 @@ impl Core {
             facts,
             leases,
             events: Events::default(),
+            directory: OnceLock::new(),
             drain: watch::Sender::new(false),
             snapshots: Semaphore::new(1),
+            counters: papaya::HashMap::new(),
         };
-        Core { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        inner.raft.answer_with(Core::answering(&inner));
+        Core { inner }
     }
 
     /// The cluster's identity; `None` while this server is in none.
@@ -206,8 +215,14 @@ impl Core {
             Ok((_, Err(rejection))) => Err(Error::Rejected(rejection)),
             Err(error) => Err(Error::from(error)),
         };
-        let outcome = if result.is_ok() { "ok" } else { "error" };
-        metrics::counter!("lictor_commands_total", "op" => op, "outcome" => outcome).increment(1);
+        let outcome = |outcome| metrics::counter!("lictor_commands_total", "op" => op, "outcome" => outcome);
+        let counters = self.inner.counters.pin();
+        let [ok, error] = counters.get_or_insert_with(op, || ["ok", "error"].map(outcome));
+        if result.is_ok() {
+            ok.increment(1)
+        } else {
+            error.increment(1)
+        }
         result
     }
 }
