@@ -5,12 +5,13 @@ use super::event::Events;
 use super::lease::Leases;
 use crate::clock::Clock;
 use crate::command::{Command, Outcome, Rejection};
+use crate::gossip::Gossip;
 use crate::model::RequestId;
 use crate::raft::{Handle, ProposeError};
 use crate::watch::Hub;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
@@ -86,6 +87,7 @@ pub(super) struct Inner {
     pub(super) facts: Facts,
     pub(super) leases: Leases,
     pub(super) events: Events,
+    gossip: OnceLock<Gossip>,
     drain: watch::Sender<bool>,
     /// Making and restoring snapshots costs memory: one at a time.
     pub(super) snapshots: Semaphore,
@@ -104,6 +106,7 @@ impl Core {
             facts,
             leases,
             events: Events::default(),
+            gossip: OnceLock::new(),
             drain: watch::Sender::new(false),
             snapshots: Semaphore::new(1),
         };
@@ -123,6 +126,17 @@ impl Core {
     /// Time and randomness.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// Sets what spreads events and knows the members; the first one stays.
+    pub fn set_gossip(&self, gossip: Gossip) {
+        // A second one would be a fault of the only caller, and changes nothing.
+        let _ = self.inner.gossip.set(gossip);
+    }
+
+    /// Gossip of this process, if it gossips.
+    pub fn gossip(&self) -> Option<&Gossip> {
+        self.inner.gossip.get()
     }
 
     /// Whether this server leads.
