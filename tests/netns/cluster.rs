@@ -164,6 +164,7 @@ impl<'a> Cluster<'a> {
     /// Makes room again.
     pub(crate) fn free_disk(&mut self, server: usize) {
         std::fs::remove_file(self.data(server).join("filler")).expect("remove the filler");
+        self.file_system(server, &["mount", "-o", "remount,size=1g"]);
     }
 
     pub(crate) fn address(&self, server: usize) -> Ipv4Addr {
@@ -217,6 +218,11 @@ impl<'a> Cluster<'a> {
 
 impl Drop for Cluster<'_> {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            for server in 0..self.servers.len() {
+                eprintln!("== what server {server} wrote last\n{}", self.told(server));
+            }
+        }
         for server in &mut self.servers {
             if let Some(mut process) = server.process.take() {
                 let _ = process.kill();

@@ -44,13 +44,14 @@ pub(crate) struct Acknowledged {
 }
 
 impl Load {
-    pub(crate) fn start(net: &Net, servers: Vec<Ipv4Addr>, writers: usize) -> Load {
+    /// `padding`: bytes that are added to every value.
+    pub(crate) fn start(net: &Net, servers: Vec<Ipv4Addr>, writers: usize, padding: usize) -> Load {
         let shared = Arc::new(Shared::default());
         // Threads inherit the namespace of the one that makes them.
         net.enter();
         let thread = |writer: usize| {
             let (shared, servers) = (shared.clone(), servers.clone());
-            std::thread::spawn(move || write(&shared, &servers, writer))
+            std::thread::spawn(move || write(&shared, &servers, writer, padding))
         };
         Load { threads: (0..writers).map(thread).collect(), shared }
     }
@@ -108,10 +109,10 @@ fn encoded(value: &str) -> String {
     base64::Engine::encode(&base64::engine::general_purpose::STANDARD, value)
 }
 
-fn write(shared: &Shared, servers: &[Ipv4Addr], writer: usize) {
+fn write(shared: &Shared, servers: &[Ipv4Addr], writer: usize, padding: usize) {
     let mut at = writer;
     for n in 0.. {
-        let (key, value) = (format!("w/{writer}/{n}"), format!("{writer}-{n}"));
+        let (key, value) = (format!("w/{writer}/{n}"), format!("{writer}-{n}{}", ".".repeat(padding)));
         let begun = Instant::now();
         loop {
             if shared.stop.load(Ordering::Relaxed) {

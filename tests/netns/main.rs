@@ -38,7 +38,7 @@ fn net(name: &str) -> Option<Net> {
 fn nothing_acknowledged_is_lost_whatever_happens_to_a_server() {
     let Some(net) = net("f") else { return };
     let mut cluster = Cluster::start(&net, 3);
-    let load = Load::start(&net, cluster.addresses(), 4);
+    let load = Load::start(&net, cluster.addresses(), 4, 0);
     load.progress(PROGRESS);
     for _ in 0..rounds() {
         let leader = cluster.leader();
@@ -88,7 +88,7 @@ fn nothing_acknowledged_is_lost_whatever_happens_to_a_server() {
 fn a_rolling_restart_fails_no_call_that_retries() {
     let Some(net) = net("r") else { return };
     let mut cluster = Cluster::start(&net, 3);
-    let load = Load::start(&net, cluster.addresses(), 4);
+    let load = Load::start(&net, cluster.addresses(), 4, 0);
     load.progress(PROGRESS);
     for server in 0..3 {
         cluster.terminate(server);
@@ -108,7 +108,7 @@ fn a_rolling_restart_fails_no_call_that_retries() {
 fn servers_come_back_at_another_address_and_without_their_data() {
     let Some(net) = net("a") else { return };
     let mut cluster = Cluster::start(&net, 3);
-    let load = Load::start(&net, cluster.addresses(), 2);
+    let load = Load::start(&net, cluster.addresses(), 2, 0);
     load.progress(PROGRESS);
 
     cluster.kill9(2);
@@ -134,7 +134,7 @@ fn servers_come_back_at_another_address_and_without_their_data() {
 fn a_full_disk_stops_one_server_and_the_others_go_on() {
     let Some(net) = net("d") else { return };
     let mut cluster = Cluster::start(&net, 3);
-    let load = Load::start(&net, cluster.addresses(), 4);
+    let load = Load::start(&net, cluster.addresses(), 4, 32 << 10);
     load.progress(PROGRESS);
     let full = cluster.leader();
     cluster.fill_disk(full);

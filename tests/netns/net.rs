@@ -19,15 +19,10 @@ const SERVERS: u8 = 3;
 const CLIENT: u8 = 100;
 
 fn ip(args: &str) -> Result<(), String> {
-    run("ip", args)
-}
-
-fn run(program: &str, args: &str) -> Result<(), String> {
-    let done = Command::new(program).args(args.split_whitespace()).output();
-    let done = done.map_err(|e| format!("{program}: {e}"))?;
+    let done = Command::new("ip").args(args.split_whitespace()).output().map_err(|e| format!("ip: {e}"))?;
     match done.status.success() {
         true => Ok(()),
-        false => Err(format!("{program} {args}: {}", String::from_utf8_lossy(&done.stderr).trim())),
+        false => Err(format!("ip {args}: {}", String::from_utf8_lossy(&done.stderr).trim())),
     }
 }
 
@@ -96,14 +91,20 @@ impl Net {
 
     /// What it sends is lost; it still receives.
     pub(crate) fn mute(&self, server: usize) {
-        let own = self.namespace(server);
-        run("tc", &format!("-n {own} qdisc add dev eth0 root netem loss 100%")).expect("lose packets");
+        self.neighbours(server, "replace", "lladdr 02:00:00:00:00:99 dev eth0 nud permanent");
     }
 
     /// It is heard again.
     pub(crate) fn unmute(&self, server: usize) {
+        self.neighbours(server, "del", "dev eth0");
+    }
+
+    /// What it sends goes to a station that is not there.
+    fn neighbours(&self, server: usize, verb: &str, rest: &str) {
         let own = self.namespace(server);
-        run("tc", &format!("-n {own} qdisc del dev eth0 root")).expect("stop losing packets");
+        for other in (0..self.members).chain([CLIENT]).filter(|other| usize::from(*other) != server) {
+            ip(&format!("-n {own} neigh {verb} {} {rest}", address(Self::byte(other)))).expect("set a neighbour");
+        }
     }
 
     /// Gives a server another address in place of its own.
