@@ -14,11 +14,11 @@ fn invalid(what: &str, why: impl std::fmt::Display) -> io::Error {
 }
 
 pub(super) fn to_log_id(id: &LogId) -> pb::LogId {
-    pb::LogId { term: id.leader_id.term, node: id.leader_id.node_id, index: id.index }
+    pb::LogId { term: id.leader_id.term, index: id.index }
 }
 
 pub(super) fn from_log_id(id: &pb::LogId) -> LogId {
-    LogId::new(LeaderId { term: id.term, node_id: id.node }, id.index)
+    LogId::new(id.term.into(), id.index)
 }
 
 pub(super) fn encode_log_id(id: &LogId) -> Vec<u8> {
@@ -30,12 +30,12 @@ pub(super) fn decode_log_id(bytes: &[u8]) -> io::Result<LogId> {
 }
 
 pub(super) fn to_vote(vote: &Vote) -> pb::Vote {
-    let LeaderId { term, node_id } = vote.leader_id;
-    pb::Vote { term, node: node_id, committed: vote.committed }
+    let LeaderId { term, voted_for } = vote.leader_id;
+    pb::Vote { term, node: voted_for, committed: vote.committed }
 }
 
 pub(super) fn from_vote(vote: &pb::Vote) -> Vote {
-    Vote { leader_id: LeaderId { term: vote.term, node_id: vote.node }, committed: vote.committed }
+    Vote { leader_id: LeaderId { term: vote.term, voted_for: vote.node }, committed: vote.committed }
 }
 
 pub(super) fn encode_vote(vote: &Vote) -> Vec<u8> {
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn blank_and_membership_entries_survive() {
-        let log_id = LogId::new(LeaderId { term: 3, node_id: 7 }, 11);
+        let log_id = LogId::new(3.into(), 11);
         let blank = round_trip(&Entry::new(log_id, Payload::Blank));
         assert_eq!(log_id, blank.log_id);
         assert!(matches!(blank.payload, Payload::Blank));
@@ -150,7 +150,7 @@ mod tests {
 
     #[test]
     fn an_entry_in_the_wrong_place_is_refused() {
-        let log_id = LogId::new(LeaderId { term: 1, node_id: 1 }, 5);
+        let log_id = LogId::new(1.into(), 5);
         let bytes = encode_entry(&Entry::new(log_id, Payload::Blank));
         let error = decode_entry(6, bytes.to_vec()).expect_err("refused");
         assert_eq!("cannot decode a log entry: entry 6 says that it is 5", error.to_string());
@@ -158,7 +158,7 @@ mod tests {
 
     #[test]
     fn vote_and_stored_membership_survive() {
-        let vote = Vote { leader_id: LeaderId { term: 9, node_id: 2 }, committed: true };
+        let vote = Vote { leader_id: LeaderId { term: 9, voted_for: 2 }, committed: true };
         assert_eq!(vote, decode_vote(&encode_vote(&vote)).expect("decodes"));
         let none = StoredMembership::default();
         assert_eq!(none, decode_stored_membership(&encode_stored_membership(&none)).expect("decodes"));

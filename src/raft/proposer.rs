@@ -45,8 +45,10 @@ pub(super) async fn run(raft: Raft, mut queue: mpsc::Receiver<Job>) {
 
 async fn answer(
     jobs: Vec<Job>,
-    mut results: impl Stream<Item = Result<WriteResult<TypeConfig>, Fatal<TypeConfig>>> + Unpin,
+    results: impl Stream<Item = Result<WriteResult<TypeConfig>, Fatal<TypeConfig>>> + Unpin,
 ) {
+    // It ends early when raft stops.
+    let mut results = results.fuse();
     for job in jobs {
         let answer = match results.next().await {
             Some(Ok(Ok(done))) => Ok((done.log_id.index, done.response)),

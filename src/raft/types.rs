@@ -19,6 +19,8 @@ openraft::declare_raft_types!(
         R = Option<Reply>,
         NodeId = u64,
         Node = Node,
+        // One leader per term: whoever decides something in a term knows that nobody else does.
+        LeaderId = openraft::impls::leader_id_std::LeaderId<u64, u64>,
         AsyncRuntime = Runtime,
 );
 

@@ -34,6 +34,7 @@ const LAST_ANSWER: Duration = Duration::from_secs(120);
 /// One run. `Err`: what went wrong, after the end of its trace.
 fn run(seed: u64, steps: u64) -> Result<Vec<String>, String> {
     runtime::seed(seed);
+    trace::note_panics();
     let tokio = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
     tokio.expect("starts").block_on(simulate(seed, steps))
 }
@@ -103,7 +104,16 @@ fn check_seeds(seeds: Range<u64>) {
 
 #[test]
 fn nothing_is_lost() {
-    check_seeds(seeds(0..30));
+    check_seeds(seeds(0..20));
+}
+
+/// Seeds that found defects: a leader that led on after a restart although it had lost entries that others had from it
+/// (1, 17), a follower that said it had caught up without the end of its log (25), two leaders in one term (2004, 3060).
+#[test]
+fn what_once_failed_passes() {
+    for seed in [1, 17, 25, 2004, 3060] {
+        check_seeds(seed..seed + 1);
+    }
 }
 
 #[test]

@@ -1,12 +1,30 @@
 //! What happened, in order, and the first thing that should not have.
 
 use crate::clock::{Clock, Generator};
-use std::sync::{Mutex, MutexGuard};
+use std::cell::RefCell;
+use std::sync::{Mutex, MutexGuard, Once};
 use tokio::time::Instant;
 
 /// Lines of a failed run that are shown: before the first broken rule, and after it.
 const BEFORE: usize = 100;
 const AFTER: usize = 20;
+
+thread_local! {
+    static PANICS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Notes panics of this thread from now on: the runtime would keep those of tasks to itself.
+pub(super) fn note_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let usual = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            PANICS.with_borrow_mut(|panics| panics.push(panic.to_string()));
+            usual(panic);
+        }));
+    });
+    PANICS.take();
+}
 
 /// The story of one run.
 pub(super) struct Trace {
@@ -46,11 +64,15 @@ impl Trace {
     }
 
     pub(super) fn broken(&self) -> Option<String> {
+        if let Some(panic) = PANICS.take().first() {
+            self.fail(panic);
+        }
         self.told().broken.clone()
     }
 
     /// All lines, or an account of what went wrong.
     pub(super) fn finish(&self) -> Result<Vec<String>, String> {
+        self.broken();
         let mut told = self.told();
         let lines = std::mem::take(&mut told.lines);
         match told.broken.take() {
