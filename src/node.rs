@@ -53,7 +53,7 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let raft = raft.context("cannot start replication")?;
     let facts = facts(&config, &listeners);
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
-    let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
+    let agent = Agent::start(Arc::new(core.clone()), options::agent(&config), config.definitions.clone()).await?;
 
     // Nobody is heard of but by raft.
     let (_seen, directory) = tokio::sync::watch::channel(Arc::from([]));
@@ -67,10 +67,10 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
-    tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
+    tasks.spawn(infallible(upkeep(metrics.clone(), agent.clone())));
     tasks.spawn(infallible(agent.clone().run()));
     let told = (metrics, started.monitor.clone());
-    let live = listeners.serve(&config, &core, &agent, told, &mut tasks);
+    let live = listeners.serve(&config, (&core, &servers.door), &agent, told, &mut tasks).await?;
     let node_name = config.node_name.clone();
     watches.set(&config.watches);
     let reloader = Reloader::new(config, started, clock, agent.clone(), live, watches);
@@ -79,7 +79,7 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
         let reloader = asked.clone();
         Box::pin(async move { reloader.reload().await })
     });
-    tasks.spawn(infallible(reloader.run(core.clone())));
+    tasks.spawn(infallible(reloader.run()));
     // Tools wait for this line to learn the ports.
     writeln!(std::io::stdout(), "{ready}")
         .and_then(|()| std::io::stdout().flush())
@@ -138,15 +138,15 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
         .context("cannot install the metrics recorder")
 }
 
-async fn upkeep(metrics: PrometheusHandle, core: Core) {
+async fn upkeep(metrics: PrometheusHandle, agent: Agent) {
     tokio::select! {
         () = tokio::time::sleep(SETTLED) => footprint::release_program_pages(),
-        () = core.drained() => return,
+        () = agent.drained() => return,
     }
     loop {
         tokio::select! {
             () = tokio::time::sleep(METRICS_UPKEEP) => metrics.run_upkeep(),
-            () = core.drained() => return,
+            () = agent.drained() => return,
         }
     }
 }
@@ -253,44 +253,32 @@ impl Listeners {
         format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
     }
 
-    fn serve(
+    async fn serve(
         self,
         config: &Config,
-        core: &Core,
+        (core, door): (&Core, &grpc::peer::Door),
         agent: &Agent,
-        (metrics, monitor): (PrometheusHandle, Monitor),
+        told: (PrometheusHandle, Monitor),
         to: &mut JoinSet<anyhow::Result<()>>,
-    ) -> Live {
-        let live = Live {
-            dns: dns::LiveOptions::new(options::dns(&config.dns)),
-            limits: http::LiveLimits::new(options::limits(&config.limits)),
-        };
+    ) -> anyhow::Result<Live> {
+        let live = Live::of(config);
+        let http = http::Front::new(http::Source::Here(core.clone()), options::http(config, agent, &live, told));
+        let grpc = grpc::Front::new(core.clone()).await.context("gRPC server")?;
+        let dns = Arc::new(dns::Asked::new(core, &live.dns).context("DNS server")?);
+        servers::open(door, core, grpc.clone(), http.clone(), dns);
         if !self.http.is_empty() {
-            let options = http::Options {
-                rules: options::rules(&config.http),
-                wait_default: config.query_times.default,
-                wait_max: config.query_times.max,
-                limits: live.limits.clone(),
-                session_ttl_min: config.session_ttl_min,
-                unprintable_paths: config.http.unprintable_paths,
-                agent: agent.clone(),
-                metrics,
-                monitor,
-                prometheus: config.prometheus,
-                pretty_default: config.dev,
-            };
-            to.spawn(infallible(http::serve(self.http, core.clone(), options)));
+            to.spawn(infallible(http::serve(self.http, http)));
         }
         if !self.grpc.is_empty() {
             let core = core.clone();
-            to.spawn(async move { grpc::serve(self.grpc, core).await.context("gRPC server") });
+            to.spawn(async move { grpc::serve(self.grpc, core, grpc).await.context("gRPC server") });
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
             let options = live.dns.clone();
             to.spawn(async move { self.dns.serve(core, options).await.context("DNS server") });
         }
-        live
+        Ok(live)
     }
 }
 

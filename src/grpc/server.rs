@@ -37,7 +37,7 @@ use tonic_health::ServingStatus;
 use tower::Service;
 
 /// Fits 500 instances or the largest transaction.
-pub(super) const DECODE_MAX: usize = 8 * 1024 * 1024;
+pub(in crate::grpc) const DECODE_MAX: usize = 8 * 1024 * 1024;
 const STREAMS_MAX: u32 = 10_000;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -65,15 +65,20 @@ pub async fn routes(core: Core) -> Result<Routes, ServeError> {
     Ok(Front::new(core).await?.into_routes())
 }
 
-/// Discovery in front of a router for the rest: it is called most, and its paths are known without a search.
+/// The public API: discovery in front of a router for the rest, since it is called most, and its paths are known
+/// without a search. Clones share everything.
 #[derive(Clone)]
-struct Front {
+pub struct Front {
     discovery: Discovery,
     others: Routes,
 }
 
 impl Front {
-    async fn new(core: Core) -> Result<Front, ServeError> {
+    /// The API of this server.
+    ///
+    /// # Errors
+    /// If the descriptors that were built in are damaged.
+    pub async fn new(core: Core) -> Result<Front, ServeError> {
         let pins = Pins::default();
         let discovery = Discovery::new(core.clone(), pins.clone());
         Ok(Front { discovery, others: others(core, pins).await?.prepare() })
@@ -160,9 +165,8 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 /// a few seconds. Install the metrics recorder before.
 ///
 /// # Errors
-/// If the server cannot be built, or its transport fails.
-pub async fn serve(listeners: Vec<TcpListener>, core: Core) -> Result<(), ServeError> {
-    let front = Front::new(core.clone()).await?;
+/// If its transport fails.
+pub async fn serve(listeners: Vec<TcpListener>, core: Core, front: Front) -> Result<(), ServeError> {
     let incoming = listeners.into_iter().map(|l| TcpIncoming::from(l).with_nodelay(Some(true)).map_ok(Gather::new));
     let ending = core.clone();
     let serving = Server::builder()

@@ -24,7 +24,7 @@ async fn core(clock: &Clock) -> Core {
 async fn agent_in(data_dir: Option<&Path>, files: Definitions) -> (Agent, Clock) {
     let clock = Clock::manual(1_000_000, 1);
     let settings = Settings { data_dir: data_dir.map(Into::into), remote_scripts: true, ..Settings::default() };
-    (Agent::start(core(&clock).await, settings, files).await.expect("starts"), clock)
+    (Agent::start(std::sync::Arc::new(core(&clock).await), settings, files).await.expect("starts"), clock)
 }
 
 async fn agent() -> (Agent, Clock) {

@@ -4,6 +4,7 @@ use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::gateway::Gateway;
 use crate::http::reply::Answer;
+use crate::service::Core;
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
@@ -32,7 +33,7 @@ enum Pool {
 }
 
 /// GET agent/members
-pub(super) async fn members(call: Call) -> Result<Answer, Error> {
+pub(super) async fn members(call: Call<()>) -> Result<Answer, Error> {
     match call.query.get("segment") {
         None | Some("" | "_all") => {}
         Some(_) => return Err(Error::server("Network segments are not supported in this version of Consul")),
@@ -43,8 +44,10 @@ pub(super) async fn members(call: Call) -> Result<Answer, Error> {
 }
 
 fn list(gateway: &Gateway, pool: Pool) -> Vec<Member> {
-    let facts = gateway.core.facts();
-    let status = gateway.core.raft_status();
+    let facts = gateway.facts();
+    let Some(status) = gateway.core().map(Core::raft_status) else {
+        return vec![member(gateway, pool, &facts.node_name, facts.advertise, facts.server_port, 1)];
+    };
     let servers = status.members.len().max(1);
     let mut members = vec![member(gateway, pool, &facts.node_name, facts.advertise, facts.server_port, servers)];
     for server in status.members.iter().filter(|server| server.id != status.id) {
@@ -56,11 +59,11 @@ fn list(gateway: &Gateway, pool: Pool) -> Vec<Member> {
 }
 
 fn member(gateway: &Gateway, pool: Pool, name: &str, address: IpAddr, port: u16, servers: usize) -> Member {
-    let facts = gateway.core.facts();
+    let facts = gateway.facts();
     let id = if name == facts.node_name {
         Some(facts.node_id)
     } else {
-        gateway.core.local().state.node(name).and_then(|node| node.record.id)
+        gateway.core().and_then(|core| core.local().state.node(name).and_then(|node| node.record.id))
     };
     let mut tags = BTreeMap::from([
         ("acls", "0".to_owned()),
@@ -109,7 +112,7 @@ struct Coordinate {
 }
 
 /// GET agent/self
-pub(super) async fn own(call: Call) -> Result<Answer, Error> {
+pub(super) async fn own(call: Call<()>) -> Result<Answer, Error> {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Config<'a> {
@@ -132,7 +135,7 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
         meta: BTreeMap<&'a str, &'a str>,
     }
     let gateway = &*call.gateway;
-    let facts = gateway.core.facts();
+    let facts = gateway.facts();
     let node = gateway.options.agent.node();
     let meta = node.meta.as_deref().unwrap_or_default().iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
     let own = Own {
@@ -141,7 +144,7 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
             node_name: &facts.node_name,
             node_id: facts.node_id,
             revision: "",
-            server: true,
+            server: gateway.core().is_some(),
             version: facts.version,
         },
         debug_config: debug_config(gateway),
@@ -155,7 +158,7 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
 
 /// What of the configuration is worth showing, under Consul's names.
 fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> {
-    let facts = gateway.core.facts();
+    let facts = gateway.facts();
     let address = facts.advertise.to_string();
     let limits = gateway.options.limits.get();
     BTreeMap::from([
@@ -173,7 +176,7 @@ fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> 
         ("PrimaryDatacenter", facts.datacenter.clone().into()),
         ("SerfPortLAN", facts.serf_lan_port.into()),
         ("SerfPortWAN", facts.serf_wan_port.into()),
-        ("ServerMode", true.into()),
+        ("ServerMode", gateway.core().is_some().into()),
         ("ServerPort", facts.server_port.into()),
         ("TxnMaxReqLen", limits.txn_bytes_max.into()),
         ("Version", facts.version.into()),
@@ -181,13 +184,9 @@ fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> 
 }
 
 fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, String>> {
-    let facts = gateway.core.facts();
-    let status = gateway.core.raft_status();
-    let leads = status.leads();
-    let leader = status.leader.as_ref().map(|(_, node)| super::status::address(gateway, &node.address));
-    let state = if leads { "Leader" } else { "Follower" };
+    let facts = gateway.facts();
     let (services, monitors, ttls) = gateway.options.agent.counts();
-    BTreeMap::from([
+    let mut stats = BTreeMap::from([
         (
             "agent",
             BTreeMap::from([
@@ -198,6 +197,16 @@ fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, Str
             ]),
         ),
         ("build", BTreeMap::from([("prerelease", String::new()), ("version", facts.version.to_owned())])),
+    ]);
+    let Some(status) = gateway.core().map(Core::raft_status) else {
+        let known = gateway.known_servers().to_string();
+        stats.insert("consul", [("acl", "disabled".into()), ("known_servers", known), ("server", "false".into())].into());
+        return stats;
+    };
+    let leads = status.leads();
+    let leader = status.leader.as_ref().map(|(_, node)| super::status::address(gateway, &node.address));
+    let state = if leads { "Leader" } else { "Follower" };
+    stats.extend([
         (
             "consul",
             BTreeMap::from([
@@ -222,5 +231,6 @@ fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, Str
             ]),
         ),
         ("serf_lan", BTreeMap::from([("members", status.members.len().max(1).to_string())])),
-    ])
+    ]);
+    stats
 }

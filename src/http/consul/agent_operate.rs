@@ -16,32 +16,32 @@ fn done() -> Result<Answer, Error> {
 }
 
 /// PUT agent/reload
-pub(super) async fn reload(call: Call) -> Result<Answer, Error> {
+pub(super) async fn reload(call: Call<()>) -> Result<Answer, Error> {
     call.gateway.options.agent.hooks().reload().await.map_err(Error::server)?;
     done()
 }
 
 /// PUT agent/leave
-pub(super) async fn leave(call: Call) -> Result<Answer, Error> {
+pub(super) async fn leave(call: Call<()>) -> Result<Answer, Error> {
     call.gateway.options.agent.leave();
     done()
 }
 
 /// PUT agent/force-leave/:node
-pub(super) async fn force_leave(call: Call) -> Result<Answer, Error> {
+pub(super) async fn force_leave(call: Call<()>) -> Result<Answer, Error> {
     let name = String::from_utf8_lossy(call.variable());
-    let status = call.gateway.core.raft_status();
-    let own = call.gateway.core.facts().node_name == name;
+    let known = call.gateway.core().map(|core| core.raft_status().members).unwrap_or_default();
+    let own = call.gateway.facts().node_name == name;
     // Forcing a live member out has no effect, and all that are known are alive.
-    if own || status.members.iter().any(|server| server.node.name == name) {
+    if own || known.iter().any(|server| server.node.name == name) {
         return done();
     }
     Err(Error::server(format!("agent: No node found with name '{name}'")))
 }
 
 /// PUT agent/join/:address
-pub(super) async fn join(call: Call) -> Result<Answer, Error> {
-    let facts = call.gateway.core.facts();
+pub(super) async fn join(call: Call<()>) -> Result<Answer, Error> {
+    let facts = call.gateway.facts();
     let wan = call.query.get("wan").is_some_and(|value| !value.is_empty());
     let gossip = if wan { facts.serf_wan_port } else { facts.serf_lan_port };
     let text = String::from_utf8_lossy(call.variable());
@@ -62,13 +62,13 @@ pub(super) async fn join(call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/token/:type
-pub(super) async fn token(_: Call) -> Result<Answer, Error> {
+pub(super) async fn token(_: Call<()>) -> Result<Answer, Error> {
     Err(Error::new(StatusCode::UNAUTHORIZED, "ACL support disabled"))
 }
 
 /// GET agent/host
-pub(super) async fn host(call: Call) -> Result<Answer, Error> {
-    let now_ms = call.gateway.core.clock().now_ms();
+pub(super) async fn host(call: Call<()>) -> Result<Answer, Error> {
+    let now_ms = call.gateway.clock().now_ms();
     let data_dir = call.gateway.options.agent.settings().data_dir.clone();
     let read = tokio::task::spawn_blocking(move || crate::agent::host(data_dir.as_deref(), now_ms));
     let host = read.await.map_err(|e| Error::server(e.to_string()))?;
@@ -76,7 +76,7 @@ pub(super) async fn host(call: Call) -> Result<Answer, Error> {
 }
 
 /// GET agent/monitor: the log from now on, until the client or the server goes.
-pub(super) async fn monitor(call: Call) -> Result<Answer, Error> {
+pub(super) async fn monitor(call: Call<()>) -> Result<Answer, Error> {
     let asked = call.query.get("loglevel").unwrap_or_default();
     let level = match asked.to_ascii_lowercase().as_str() {
         "trace" => Level::TRACE,
@@ -92,7 +92,7 @@ pub(super) async fn monitor(call: Call) -> Result<Answer, Error> {
 }
 
 /// GET agent/metrics
-pub(super) async fn metrics(call: Call) -> Result<Answer, Error> {
+pub(super) async fn metrics(call: Call<()>) -> Result<Answer, Error> {
     let text = call.gateway.options.metrics.render();
     if call.query.get("format") == Some("prometheus") {
         if !call.gateway.options.prometheus {
@@ -104,7 +104,7 @@ pub(super) async fn metrics(call: Call) -> Result<Answer, Error> {
         let version = HeaderValue::from_static("text/plain; version=0.0.4");
         return Ok(Answer::text(StatusCode::OK, text).with(CONTENT_TYPE, version));
     }
-    let core = &call.gateway.core;
-    let report = super::metrics::Report::of(&text, core.clock().now_ms(), core.clock().monotonic_ms());
+    let clock = call.gateway.clock();
+    let report = super::metrics::Report::of(&text, clock.now_ms(), clock.monotonic_ms());
     Answer::json(&report, call.layout())
 }

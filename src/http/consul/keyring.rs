@@ -29,7 +29,7 @@ pub(super) async fn keyring(mut call: Call) -> Result<Answer, Error> {
         true => "Keyring is empty (encryption not enabled)",
         false => "No keyring to modify (encryption not enabled)",
     };
-    let facts = call.gateway.core.facts();
+    let facts = call.gateway.facts();
     let (node, datacenter) = (&facts.node_name, &facts.datacenter);
     let failed = |pool: String, node: String| {
         vec![format!("{pool} error: 1/1 nodes reported failure"), format!("{node}: {why}")]
@@ -47,7 +47,7 @@ fn check_key(call: &Call, key: &str) -> Result<(), Error> {
         _ => key.len() / 4 * 4,
     };
     let why = format!("illegal base64 data at input byte {at}");
-    let datacenter = &call.gateway.core.facts().datacenter;
+    let datacenter = &call.gateway.facts().datacenter;
     Err(several(&[format!("WAN error: {why}"), format!("{datacenter} (LAN) error: {why}")]))
 }
 
