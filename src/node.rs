@@ -270,8 +270,8 @@ impl Listeners {
             to.spawn(infallible(http::serve(self.http, http)));
         }
         if !self.grpc.is_empty() {
-            let core = core.clone();
-            to.spawn(async move { grpc::serve(self.grpc, core, grpc).await.context("gRPC server") });
+            let (clock, stop) = (core.clock().clone(), core.ending());
+            to.spawn(async move { grpc::serve(self.grpc, grpc, clock, stop).await.context("gRPC server") });
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();

@@ -28,6 +28,10 @@ pub(super) async fn run(agent: Agent, definition: Arc<CheckDefinition>, generati
     let here = node.is_empty() || node.eq_ignore_ascii_case(&agent.node().name);
     let mut local = agent.changes();
     let mut catalog = agent.inner.catalog.changes(node);
+    if !here {
+        // Where it fails, what was known before decides.
+        let _ = agent.inner.catalog.view(node).await;
+    }
     loop {
         let seen = if here { seen_here(&agent, &definition) } else { seen_elsewhere(&agent, &definition) };
         agent.take(&definition.id, generation, judge(seen, &definition));

@@ -9,6 +9,6 @@ mod door;
 mod server;
 
 pub use agents::AskDns;
-pub use client::Connections;
+pub use client::{Connections, MESSAGE_MAX, connect, is_refused};
 pub use door::{AskHttp, Door, HttpBody};
 pub use server::serve;

@@ -23,6 +23,8 @@ use tonic::{Request, Response, Status, Streaming};
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 const KEEPALIVE_WITHIN: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 4 << 20;
+/// Long polls and streams of an agent's clients come over one connection.
+const STREAMS_MAX: u32 = 100_000;
 
 struct Peer {
     raft: Handle,
@@ -76,6 +78,7 @@ pub async fn serve(
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
+        .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
     let port = Port { servers: Routes::new(service).prepare(), door };

@@ -49,7 +49,7 @@ impl Fixture {
         let core = Core::new(raft, hub, clock, facts);
         tokio::spawn(core.clone().run_expiry());
         let front = crate::grpc::Front::new(core.clone()).await.expect("the API");
-        let serving = tokio::spawn(crate::grpc::serve(vec![listener], core.clone(), front));
+        let serving = tokio::spawn(crate::grpc::serve(vec![listener], front, core.clock().clone(), core.ending()));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Fixture {
             core,
