@@ -44,6 +44,9 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 /// # Errors
 /// A listener or store that cannot be opened, or a fault of the store while running.
 pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
+    if !config.server {
+        bail!("a client agent needs gossip to find servers: start with -server, or with -dev");
+    }
     let metrics = install_metrics()?;
     let mut listeners = Listeners::bind(&config).await?;
     let clock = Clock::system();
