@@ -196,9 +196,8 @@ impl Servers {
 
 /// Resolves when the server at this address is known to live no longer.
 async fn gone(mut directory: Directory, address: &str) {
-    let alive = |seen: &Arc<[crate::cluster::Seen]>| {
-        seen.iter().any(|s| s.address == address && s.presence == Presence::Alive)
-    };
+    let alive =
+        |seen: &Arc<[crate::cluster::Seen]>| seen.iter().any(|s| s.address == address && s.presence == Presence::Alive);
     if directory.wait_for(|seen| !alive(seen)).await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -132,8 +132,7 @@ async fn run(shared: Arc<Shared>, servers: Servers, clock: Clock, mut request: p
         let server = servers.up().await;
         request.resume_token = shared.set().token.clone();
         shared.set().restart();
-        let mut client =
-            DiscoveryServiceClient::new(server.channel.clone()).max_decoding_message_size(MESSAGE_MAX);
+        let mut client = DiscoveryServiceClient::new(server.channel.clone()).max_decoding_message_size(MESSAGE_MAX);
         let ended = match client.watch(request.clone()).await {
             Ok(stream) => {
                 let mut stream = stream.into_inner();
@@ -166,5 +165,14 @@ async fn run(shared: Arc<Shared>, servers: Servers, clock: Clock, mut request: p
 /// Asking again would not help.
 fn is_final(code: Code) -> bool {
     use Code::*;
-    matches!(code, InvalidArgument | NotFound | PermissionDenied | Unauthenticated | Unimplemented | OutOfRange | FailedPrecondition)
+    matches!(
+        code,
+        InvalidArgument
+            | NotFound
+            | PermissionDenied
+            | Unauthenticated
+            | Unimplemented
+            | OutOfRange
+            | FailedPrecondition
+    )
 }

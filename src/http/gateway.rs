@@ -1,5 +1,6 @@
 //! From a request to its answer: the answers that are ready, then the route table.
 
+use super::body::{PassedBody, ReplyBody, RequestBody};
 use super::cache::{Cache, Ready};
 use super::call::Call;
 use super::error::Error;
@@ -9,7 +10,6 @@ use super::reply::{Answer, Reply, method_not_allowed, moved};
 use super::route::{Found, Handler, Route, Router};
 use super::target::{Path, Query};
 use super::{Options, consul, gzip};
-use super::body::{PassedBody, ReplyBody, RequestBody};
 use crate::clock::Clock;
 use crate::model::Text;
 use crate::service::{Core, Facts};
@@ -60,7 +60,11 @@ impl Front {
     }
 
     /// Answers what the agent of this node passes on.
-    pub fn answer(&self, request: Request<PassedBody>, asker: Option<Text>) -> BoxFuture<'static, Response<PassedBody>> {
+    pub fn answer(
+        &self,
+        request: Request<PassedBody>,
+        asker: Option<Text>,
+    ) -> BoxFuture<'static, Response<PassedBody>> {
         let answering = self.0.answer(request.map(RequestBody::from), asker);
         Box::pin(async move {
             let Ok(reply) = answering.await;

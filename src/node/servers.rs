@@ -2,10 +2,10 @@
 
 use crate::clock::Clock;
 use crate::cluster::{self, Directory, Founding};
+use crate::grpc::peer::{AskDns, AskHttp, Door};
 use crate::model::Autopilot;
 use crate::raft::{self, Handle};
 use crate::service::Core;
-use crate::grpc::peer::{AskDns, AskHttp, Door};
 use crate::{config::Config, dns, grpc, http};
 use std::sync::Arc;
 use std::time::Duration;

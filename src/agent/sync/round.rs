@@ -2,9 +2,9 @@
 //! write failed.
 
 use super::compare::{check_in, instance_in, shows_check, shows_node, shows_service};
+use crate::agent::CatalogWrite;
 use crate::agent::handle::Agent;
 use crate::agent::local::Local;
-use crate::agent::CatalogWrite;
 use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister};
 use crate::machine::State;
 use crate::model::{Instance, NodeRecord, Text, fold};

@@ -37,7 +37,9 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
-            bound.run(&identity(), LiveOptions::new(options), Clock::manual(0, 1), move || state.clone(), None, stopped).await
+            bound
+                .run(&identity(), LiveOptions::new(options), Clock::manual(0, 1), move || state.clone(), None, stopped)
+                .await
         });
         Server { address, stop, ended }
     }

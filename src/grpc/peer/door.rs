@@ -77,7 +77,8 @@ impl Service<http::Request<Body>> for Port {
             return Box::pin(open.agents.clone().call(request));
         }
         if path.starts_with("/v1/") {
-            let answering = (open.http)(request.map(|body| HttpBody::new(http_body_util::BodyExt::map_err(body, Into::into))));
+            let answering =
+                (open.http)(request.map(|body| HttpBody::new(http_body_util::BodyExt::map_err(body, Into::into))));
             return Box::pin(async move { Ok(answering.await.map(Body::new)) });
         }
         Box::pin(open.front.clone().call(request))

@@ -200,7 +200,10 @@ fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, Str
     ]);
     let Some(status) = gateway.core().map(Core::raft_status) else {
         let known = gateway.known_servers().to_string();
-        stats.insert("consul", [("acl", "disabled".into()), ("known_servers", known), ("server", "false".into())].into());
+        stats.insert(
+            "consul",
+            [("acl", "disabled".into()), ("known_servers", known), ("server", "false".into())].into(),
+        );
         return stats;
     };
     let leads = status.leads();

@@ -34,17 +34,13 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     }),
     own("/v1/agent/check/fail/", PUT, "agent_check_fail", |call| Box::pin(agent_register::fail(call))),
     own("/v1/agent/check/pass/", PUT, "agent_check_pass", |call| Box::pin(agent_register::pass(call))),
-    own("/v1/agent/check/register", PUT, "agent_check_register", |call| {
-        Box::pin(agent_register::register_check(call))
-    }),
+    own("/v1/agent/check/register", PUT, "agent_check_register", |call| Box::pin(agent_register::register_check(call))),
     own("/v1/agent/check/update/", PUT, "agent_check_update", |call| Box::pin(agent_register::update(call))),
     own("/v1/agent/check/warn/", PUT, "agent_check_warn", |call| Box::pin(agent_register::warn(call))),
     own("/v1/agent/checks", GET, "agent_checks", |call| Box::pin(agent_read::checks(call))),
     own("/v1/agent/force-leave/", PUT, "agent_force_leave", |call| Box::pin(agent_operate::force_leave(call))),
     own("/v1/agent/health/service/id/", GET, "agent_health_id", |call| Box::pin(agent_read::health_by_id(call))),
-    own("/v1/agent/health/service/name/", GET, "agent_health_name", |call| {
-        Box::pin(agent_read::health_by_name(call))
-    }),
+    own("/v1/agent/health/service/name/", GET, "agent_health_name", |call| Box::pin(agent_read::health_by_name(call))),
     own("/v1/agent/host", GET, "agent_host", |call| Box::pin(agent_operate::host(call))),
     own("/v1/agent/join/", PUT, "agent_join", |call| Box::pin(agent_operate::join(call))),
     own("/v1/agent/leave", PUT, "agent_leave", |call| Box::pin(agent_operate::leave(call))),
