@@ -1,6 +1,9 @@
 //! The only reader of wall time and randomness. Everything else is told the time, so that a seeded simulation can
 //! replay it.
 
+use rand::rngs::Xoshiro256PlusPlus;
+use rand::{RngExt, SeedableRng, TryRng};
+use std::convert::Infallible;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
@@ -50,6 +53,15 @@ impl Clock {
         }
     }
 
+    /// The same in microseconds, for measuring; a manual clock has no parts of a millisecond.
+    pub fn monotonic_us(&self) -> u64 {
+        static START: OnceLock<Instant> = OnceLock::new();
+        match &self.source {
+            Source::System => START.get_or_init(Instant::now).elapsed().as_micros() as u64,
+            Source::Manual { now_ms, .. } => now_ms.load(Ordering::SeqCst).saturating_mul(1000),
+        }
+    }
+
     /// Moves a manual clock; the machine's clock cannot be moved.
     pub fn advance(&self, ms: u64) {
         if let Source::Manual { now_ms, .. } = &self.source {
@@ -79,5 +91,41 @@ impl Clock {
     /// A random UUID (version 4).
     pub fn uuid(&self) -> uuid::Uuid {
         uuid::Builder::from_random_bytes(self.random()).into_uuid()
+    }
+
+    /// A generator of its own, seeded here: for choices that need no secrecy, such as whom to ask first.
+    pub fn generator(&self) -> Generator {
+        let mut seed = [0; 32];
+        for half in seed.chunks_mut(16) {
+            half.copy_from_slice(&self.random());
+        }
+        Generator(Xoshiro256PlusPlus::from_seed(seed))
+    }
+}
+
+/// A fast source of numbers that can be guessed.
+#[derive(Clone, Debug)]
+pub struct Generator(Xoshiro256PlusPlus);
+
+impl Generator {
+    /// A number below `limit`, which must not be 0.
+    pub fn below(&mut self, limit: u64) -> u64 {
+        self.0.random_range(0..limit)
+    }
+}
+
+impl TryRng for Generator {
+    type Error = Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Infallible> {
+        self.0.try_next_u32()
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Infallible> {
+        self.0.try_next_u64()
+    }
+
+    fn try_fill_bytes(&mut self, dst: &mut [u8]) -> Result<(), Infallible> {
+        self.0.try_fill_bytes(dst)
     }
 }

@@ -13,6 +13,7 @@ pub mod footprint;
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod gossip;
 pub mod grpc;
 pub mod http;
 pub mod machine;

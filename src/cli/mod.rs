@@ -160,6 +160,7 @@ async fn run_command(
         "operator autopilot get-config" => operator::get_config(flags, console).await,
         "operator autopilot set-config" => operator::set_config(flags, console).await,
         "operator raft list-peers" => operator::list_peers(flags, console).await,
+        "operator raft transfer-leader" => operator::transfer_leader(flags, console).await,
         "operator raft remove-peer" => operator::remove_peer(flags, console).await,
         "reload" => cluster::reload(flags, console).await,
         "rtt" => rtt::run(flags, usage, console).await,

@@ -53,6 +53,11 @@ pub(super) fn command() -> Command {
             tree::command("remove-peer", "Removes a server that is gone", "[options]").args(tree::server_flags()).args(
                 [tree::value("address", "Address of the server, host:port."), tree::value("id", "Id of the server.")],
             ),
+        )
+        .subcommand(
+            tree::command("transfer-leader", "Lets another server lead", "[options]")
+                .args(tree::server_flags())
+                .args([tree::value("id", "Id of that server; by default the one that has most of the log.")]),
         );
     let autopilot = tree::group("autopilot", "Shows and changes how servers are looked after")
         .subcommand(tree::command("get-config", "Shows the settings", "[options]").args(tree::server_flags()))
@@ -113,6 +118,26 @@ pub(super) async fn remove_peer(flags: &ArgMatches, console: &mut Console<'_>) -
     let request = client.delete("/v1/operator/raft/peer").query(name, value.as_str());
     request.done().await.map_err(|e| Exit::failed(format!("Error removing peer: {e}")))?;
     console.line(&format!("Removed peer with {name} {value:?}"))
+}
+
+#[derive(serde::Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Transferred {
+    success: bool,
+}
+
+pub(super) async fn transfer_leader(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
+    let request = client(flags, console)?.put("/v1/operator/raft/transfer-leader");
+    let request = match flags.text("id").filter(|id| !id.is_empty()) {
+        Some(id) => request.query("id", id),
+        None => request,
+    };
+    let done: Transferred =
+        request.fetch().await.map_err(|e| Exit::failed(format!("Error transferring leadership: {e}")))?;
+    match done.success {
+        true => console.line("Success"),
+        false => Err(Exit::failed("Error transferring leadership: no other server took over")),
+    }
 }
 
 async fn settings(client: &Client, stale: bool) -> Result<Autopilot, Exit> {

@@ -112,7 +112,7 @@ async fn open(
     };
     check_seq(first.seq, 0).map_err(invalid)?;
     let resumed = !open.session_id.is_empty();
-    let (session, revision) = if resumed { resume(core, &open)? } else { create(core, &open).await? };
+    let (session, revision) = if resumed { resume(core, &open).await? } else { create(core, &open).await? };
     let proof = Proof { id: session.id, secret: session.secret.to_vec() };
     let opened = Opened {
         header: Some(written(core, revision)),
@@ -136,9 +136,9 @@ async fn open(
     Ok(Some(stream))
 }
 
-fn resume(core: &Core, open: &Open) -> Result<(Arc<Session>, u64), Status> {
+async fn resume(core: &Core, open: &Open) -> Result<(Arc<Session>, u64), Status> {
     let proof = proof(&open.session_id, &open.secret).within("open").map_err(invalid)?;
-    let session = core.attach(&proof).map_err(status)?;
+    let session = core.attach(&proof).await.map_err(status)?;
     Ok((session, core.local().state.revision()))
 }
 
@@ -146,7 +146,7 @@ async fn create(core: &Core, open: &Open) -> Result<(Arc<Session>, u64), Status>
     let spec = spec(open.ttl, open.disconnect_grace, &open.labels).within("open").map_err(invalid)?;
     let done = core.create_session(None, spec).await.map_err(status)?;
     let proof = Proof { id: done.value.id, secret: done.value.secret.to_vec() };
-    let session = core.attach(&proof).map_err(status)?;
+    let session = core.attach(&proof).await.map_err(status)?;
     Ok((session, done.revision))
 }
 
@@ -238,7 +238,7 @@ impl Stream {
     /// Does what was asked. Every message renews the lease, whatever becomes of it.
     async fn act(&mut self, seq: u64, op: Option<Op>) -> Result<u64, Error> {
         let op = op.ok_or_else(|| Invalid::new("op", "is required"))?;
-        self.core.keep_alive(&self.proof)?;
+        self.core.keep_alive(&self.proof).await?;
         let id = Some(request_id(&self.session.id, seq));
         Ok(match op {
             Op::Open(_) => return Err(Error::invalid("op", "open is allowed as the first message only")),

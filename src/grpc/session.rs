@@ -57,7 +57,7 @@ impl SessionService for Sessions {
     ) -> Result<Response<pb::KeepAliveSessionResponse>, Status> {
         let r = request.into_inner();
         let proof = proof(&r.session_id, &r.secret).map_err(invalid)?;
-        let (session, remaining_ms) = self.core.keep_alive(&proof).map_err(status)?;
+        let (session, remaining_ms) = self.core.keep_alive(&proof).await.map_err(status)?;
         Ok(Response::new(pb::KeepAliveSessionResponse {
             header: Some(header(&self.core, &self.core.local())),
             session: Some(session_out(&session, remaining_ms)),

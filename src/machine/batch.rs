@@ -1,6 +1,7 @@
 //! Consul's transaction. Every operation runs and sees what those before it did; each that fails says why, in Consul's
 //! words, and one failure undoes everything. The operations on keys are those of `kv`.
 
+use super::catalog::find_check;
 use super::register::expect;
 use super::writer::Writer;
 use crate::command::{
@@ -207,7 +208,7 @@ impl Writer<'_> {
             CatalogVerb::Set | CatalogVerb::Cas => self.batch_set_check(op)?,
             CatalogVerb::DeleteCas if current == 0 || current != op.index => return Err(stale("delete")),
             CatalogVerb::Delete | CatalogVerb::DeleteCas => {
-                self.remove_check(node, id);
+                self.take_check(node, id, None);
                 return Ok(Vec::new());
             }
         }
@@ -232,12 +233,15 @@ impl Writer<'_> {
 
     /// The check with this id on a node or on any of its services.
     fn find_check(&self, node: &str, id: &str) -> Option<(Option<Arc<Instance>>, Check)> {
-        let find = |checks: &[Check]| checks.iter().find(|c| c.id.eq_ignore_ascii_case(id)).cloned();
         let node = self.state.node(node)?;
-        if let Some(check) = find(&node.record.checks) {
-            return Some((None, check));
+        if let Some(check) = find_check(&node.record.checks, id) {
+            return Some((None, check.clone()));
         }
-        self.state.instances_on(node).find_map(|i| Some((Some(i.clone()), find(&i.checks)?)))
+        node.instances_with_check(id).find_map(|instance| {
+            let instance = self.service_on(&node.record.name, instance)?;
+            let check = find_check(&instance.checks, id)?.clone();
+            Some((Some(instance), check))
+        })
     }
 }
 

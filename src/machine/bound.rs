@@ -1,6 +1,6 @@
 //! Sessions that depend on a node and on checks: when they may begin, and what ends them.
 
-use super::catalog::Node;
+use super::catalog::{Node, find_check};
 use super::change::What;
 use super::writer::Writer;
 use crate::command::Rejection;
@@ -26,9 +26,12 @@ impl Writer<'_> {
 
     /// The state of a check of the node or of an instance on it; the worst one if several have the id.
     fn check_on(&self, node: &Node, id: &str) -> Option<Health> {
-        let own = node.record.checks.iter();
-        let all = own.chain(self.state.instances_on(node).flat_map(|instance| instance.checks.iter()));
-        all.filter(|check| check.id.eq_ignore_ascii_case(id)).map(|check| check.health).max()
+        let own = find_check(&node.record.checks, id).map(|check| check.health);
+        let others = node.instances_with_check(id).filter_map(|instance| {
+            let key = self.key_on_node(&node.record.name, instance)?;
+            Some(find_check(&self.state.instance(&key)?.checks, id)?.health)
+        });
+        own.into_iter().chain(others).max()
     }
 
     /// Ends the sessions whose node or checks the changes made so far have taken away.

@@ -1,8 +1,8 @@
 //! Services and nodes as the state holds them: with their instances, and with the revisions that questions wait on.
 
 use super::table::{Keyed, Table};
-use crate::model::{Instance, NodeRecord, ServiceKey, Text};
-use imbl::OrdMap;
+use crate::model::{Check, Instance, NodeRecord, ServiceKey, Text, fold};
+use imbl::{OrdMap, OrdSet};
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -26,8 +26,43 @@ pub struct Node {
     pub record: Arc<NodeRecord>,
     /// Folded instance id to service. On one node an id names one instance.
     pub services: OrdMap<Text, Arc<ServiceKey>>,
+    /// Folded check id and folded id of the instance that has it. In Consul's API a check id is unique on its node;
+    /// in ours instances may share one.
+    pub(super) checks: OrdSet<(Text, Text)>,
     /// Last change of the node, its checks or its instances.
     pub revision: u64,
+}
+
+impl Node {
+    /// Follows an instance on the node from one content to another.
+    pub(super) fn index_checks(&mut self, before: Option<&Instance>, after: Option<&Instance>) {
+        let ids = |instance: Option<&Instance>| -> Vec<Text> {
+            instance.map_or_else(Vec::new, |i| i.checks.iter().map(|c| c.id.clone()).collect())
+        };
+        let (old, new) = (ids(before), ids(after));
+        if old == new {
+            return;
+        }
+        let Some(instance) = before.or(after).map(|i| fold(&i.id)) else { return };
+        for id in old {
+            self.checks.remove(&(fold(&id), instance.clone()));
+        }
+        for id in new {
+            self.checks.insert((fold(&id), instance.clone()));
+        }
+    }
+
+    /// Folded ids of the instances with this check.
+    pub(super) fn instances_with_check(&self, id: &str) -> impl Iterator<Item = &Text> {
+        let id = fold(id);
+        let from = (id.clone(), Text::default());
+        self.checks.range(from..).take_while(move |(check, _)| *check == id).map(|(_, instance)| instance)
+    }
+}
+
+/// The check with this id, without case.
+pub(super) fn find_check<'a>(checks: &'a [Check], id: &str) -> Option<&'a Check> {
+    checks.iter().find(|check| check.id.eq_ignore_ascii_case(id))
 }
 
 /// The place of an instance within its service.

@@ -1,5 +1,6 @@
 //! Consul's catalog registration and deregistration: a node, and with it a service and checks, in one revision.
 
+use super::catalog::find_check;
 use super::writer::Writer;
 use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister, Outcome, Rejection, Reply};
 use crate::model::{Check, Health, Instance, InstanceKey, NodeRecord, fold};
@@ -73,20 +74,19 @@ impl Writer<'_> {
         self.store_node(wanted, true);
     }
 
-    /// On a node an id names one instance: a new service name under it replaces the old one.
+    /// On a node an id names one instance: under a new service name it stays what it was, with its checks.
     pub(super) fn upsert_on_node(&mut self, mut service: Instance, node: &str) {
         // One spelling of the node's name everywhere: the node's own.
         service.node = self.state.node(node).map_or_else(|| node.into(), |n| n.record.name.clone());
         let key = service.key();
         let old = self.key_on_node(node, &key.id);
-        let mut checks = None;
-        if let Some(old) = old.filter(|old| old.service.folded() != key.service.folded()) {
-            checks = self.remove_instance(&old).map(|i| i.checks.clone());
-        }
-        let stored = self.upsert(service, None);
-        if let Some(checks) = checks.filter(|c| !c.is_empty()) {
-            self.store_instance(Instance { checks, ..(*stored).clone() }, false);
-        }
+        match old.filter(|old| old.service.folded() != key.service.folded()) {
+            Some(old) => {
+                let replaced = self.remove_instance(&old);
+                self.upsert_over(service, None, replaced)
+            }
+            None => self.upsert(service, None),
+        };
     }
 
     /// The instance with this id on this node.
@@ -96,10 +96,19 @@ impl Writer<'_> {
         Some(InstanceKey { service: (**service).clone(), node: found.record.name.clone(), id: id.into() })
     }
 
+    /// Check ids are unique per node in Consul: the check comes here from wherever on the node it was.
     pub(super) fn upsert_check(&mut self, node: &str, new: &CatalogCheck) -> Result<(), Rejection> {
-        let (node_checks, instance) = self.checks_of(node, &new.service_id)?;
-        let Some(checks) = self.merge_checks(&node_checks, std::slice::from_ref(&new.check))? else { return Ok(()) };
-        self.store_checks(node, instance, checks);
+        let (checks, instance) = self.checks_of(node, &new.service_id)?;
+        let moved = self.take_check(node, &new.check.id, Some(&new.service_id));
+        let Some(mut merged) = self.merge_checks(&checks, std::slice::from_ref(&new.check))? else { return Ok(()) };
+        let stored = merged.iter_mut().find(|check| check.id.eq_ignore_ascii_case(&new.check.id));
+        if let (Some(stored), Some(moved)) = (stored, moved) {
+            stored.create_revision = moved.create_revision;
+            if stored.health == moved.health {
+                stored.changed_ms = moved.changed_ms;
+            }
+        }
+        self.store_checks(node, instance, merged);
         Ok(())
     }
 
@@ -133,27 +142,40 @@ impl Writer<'_> {
                 self.remove_instance(&key);
             }
         } else if !command.check_id.is_empty() {
-            self.remove_check(&command.node, &command.check_id);
+            self.take_check(&command.node, &command.check_id, None);
         } else {
             self.remove_node(&command.node);
         }
         Ok(Outcome::Cataloged)
     }
 
-    /// Check ids are unique per node in Consul, so the check may be the node's or any of its services'.
-    pub(super) fn remove_check(&mut self, node: &str, id: &str) {
-        let Some(found) = self.state.node(node).cloned() else { return };
-        let without = |checks: &[Check]| -> Option<Box<[Check]>> {
-            let kept: Vec<Check> = checks.iter().filter(|c| !c.id.eq_ignore_ascii_case(id)).cloned().collect();
-            (kept.len() < checks.len()).then(|| kept.into())
+    /// Removes a check wherever on the node it is. With `keep` it stays with the service of that id (empty: with the
+    /// node), and with instances that live with a session: those are their client's, who names its checks for itself.
+    pub(super) fn take_check(&mut self, node: &str, id: &str, keep: Option<&str>) -> Option<Check> {
+        let found = self.state.node(node)?.clone();
+        let without = |checks: &[Check]| -> Box<[Check]> {
+            checks.iter().filter(|c| !c.id.eq_ignore_ascii_case(id)).cloned().collect()
         };
-        if let Some(kept) = without(&found.record.checks) {
-            return self.store_checks(node, None, kept);
+        let mut taken = None;
+        if let Some(check) = find_check(&found.record.checks, id)
+            && keep != Some("")
+        {
+            taken = Some(check.clone());
+            self.store_checks(node, None, without(&found.record.checks));
         }
-        let on_node: Vec<Arc<Instance>> = self.state.instances_on(&found).cloned().collect();
-        if let Some((instance, kept)) = on_node.into_iter().find_map(|i| without(&i.checks).map(|kept| (i, kept))) {
+        for instance in found.instances_with_check(id) {
+            let Some(instance) = self.key_on_node(node, instance).and_then(|key| self.state.instance(&key).cloned())
+            else {
+                continue;
+            };
+            if keep.is_some_and(|keep| keep.eq_ignore_ascii_case(&instance.id) || instance.session.is_some()) {
+                continue;
+            }
+            taken = taken.or_else(|| find_check(&instance.checks, id).cloned());
+            let kept = without(&instance.checks);
             self.store_checks(node, Some(instance), kept);
         }
+        taken
     }
 }
 

@@ -36,7 +36,7 @@ mod tests;
 pub use catalog::{Node, Service};
 pub use change::{Change, What};
 pub use history::{Event, Subject};
-pub use query::QueryMiss;
+pub use query::{QueryMiss, no_query};
 pub use request::Request;
 pub use state::{Meta, State};
 pub use table::Table;

@@ -30,6 +30,11 @@ impl Keyed for PreparedQuery {
     }
 }
 
+/// Consul's words for an id of no query.
+pub fn no_query(id: &QueryId) -> String {
+    format!("Cannot modify non-existent prepared query: '{id}'")
+}
+
 /// Where a query is found by name; `None`: by id only.
 pub(super) fn name_key(query: &PreparedQuery) -> Option<(bool, Text)> {
     let named = query.is_template() || !query.name.is_empty();
@@ -98,7 +103,7 @@ impl Writer<'_> {
         (query.create_revision, query.modify_revision) = (revision, revision);
         let before = self.state.query(&query.id).cloned();
         if before.is_none() && command.update {
-            return Err(Rejection::Refused(format!("Cannot modify non-existent prepared query: '{}'", query.id)));
+            return Err(Rejection::Refused(no_query(&query.id)));
         }
         self.may_name_query(&query)?;
         query.check_template().map_err(|bad| Rejection::Refused(format!("failed compiling template: {bad}")))?;
@@ -139,7 +144,7 @@ impl Writer<'_> {
         if self.remove_query(&command.id) {
             Ok(Outcome::Stored)
         } else {
-            Err(Rejection::Refused(format!("Cannot modify non-existent prepared query: '{}'", command.id)))
+            Err(Rejection::Refused(no_query(&command.id)))
         }
     }
 

@@ -48,7 +48,18 @@ impl Writer<'_> {
 
     /// Stores what is wanted; what the instance does not say itself (checks, the operator's word, its first revision)
     /// stays. Equal content changes nothing.
-    pub(super) fn upsert(&mut self, mut wanted: Instance, session: Option<SessionId>) -> Arc<Instance> {
+    pub(super) fn upsert(&mut self, wanted: Instance, session: Option<SessionId>) -> Arc<Instance> {
+        let before = self.state.instance(&wanted.key()).cloned();
+        self.upsert_over(wanted, session, before)
+    }
+
+    /// The same for an instance that takes the place of this one, which may have been of another service.
+    pub(super) fn upsert_over(
+        &mut self,
+        mut wanted: Instance,
+        session: Option<SessionId>,
+        before: Option<Arc<Instance>>,
+    ) -> Arc<Instance> {
         let revision = self.revision();
         wanted.session = session;
         wanted.create_revision = revision;
@@ -57,13 +68,15 @@ impl Writer<'_> {
         if let Some(extra) = &mut wanted.extra {
             extra.overriding = None;
         }
-        if let Some(before) = self.state.instance(&wanted.key()) {
+        if let Some(before) = before {
             if before.same_registration(&wanted) {
-                return before.clone();
+                return before;
             }
             wanted.create_revision = before.create_revision;
             wanted.checks = before.checks.clone();
-            if let Some(word) = before.overriding() {
+            if let Some(word) = before.overriding()
+                && before.service.folded() == wanted.service.folded()
+            {
                 wanted.extra.get_or_insert_default().overriding = Some(word.clone());
             }
         }

@@ -8,11 +8,9 @@ use super::state::{Holdings, State};
 use crate::command::Reply;
 use crate::model::limits::{REQUEST_KEEP_MS, REQUESTS_MAX, TOMBSTONE_KEEP_MS, TOMBSTONES_MAX};
 use crate::model::{
-    Coordinate, Instance, InstanceKey, KvEntry, Lock, NodeRecord, RequestId, ServiceKey, Session, SessionId, Text,
-    Tombstone, fold,
+    Coordinate, Instance, InstanceKey, KvEntry, Lock, NodeRecord, RequestId, Session, SessionId, Tombstone, fold,
 };
 use bytes::Bytes;
-use imbl::OrdMap;
 use std::sync::Arc;
 
 /// Old rows dropped per record, at most: keeps the cost of one record bounded.
@@ -92,9 +90,9 @@ impl<'a> Writer<'a> {
         }
         self.state.index_instance(&instance);
         if !instance.node.is_empty() {
-            let service = instance.service.clone();
-            self.node_services(&instance.node, |services| {
-                services.insert(fold(&instance.id), service);
+            self.on_node(&instance.node, |node| {
+                node.services.insert(fold(&instance.id), instance.service.clone());
+                node.index_checks(before.as_deref(), Some(&instance));
             });
         }
         self.changed(What::Instance { before, after: Some(instance.clone()) });
@@ -119,17 +117,18 @@ impl<'a> Writer<'a> {
             self.state.services.insert(Arc::new(service));
         }
         self.state.unindex_instance(&before);
-        self.node_services(&before.node, |services| {
-            services.remove(&fold(&before.id));
+        self.on_node(&before.node, |node| {
+            node.services.remove(&fold(&before.id));
+            node.index_checks(Some(&before), None);
         });
         self.changed(What::Instance { before: Some(before.clone()), after: None });
         Some(before)
     }
 
-    fn node_services(&mut self, node: &str, f: impl FnOnce(&mut OrdMap<Text, Arc<ServiceKey>>)) {
+    fn on_node(&mut self, node: &str, f: impl FnOnce(&mut Node)) {
         if let Some(found) = self.state.nodes.get(node) {
             let mut node = (**found).clone();
-            f(&mut node.services);
+            f(&mut node);
             node.revision = self.revision();
             self.state.nodes.insert(Arc::new(node));
         }
@@ -140,8 +139,8 @@ impl<'a> Writer<'a> {
         let revision = self.revision();
         let record = Arc::new(record);
         let found = self.state.nodes.get(record.name.as_str()).cloned();
-        let services = found.as_ref().map(|n| n.services.clone()).unwrap_or_default();
-        self.state.nodes.insert(Arc::new(Node { record: record.clone(), services, revision }));
+        let (services, checks) = found.as_ref().map(|n| (n.services.clone(), n.checks.clone())).unwrap_or_default();
+        self.state.nodes.insert(Arc::new(Node { record: record.clone(), services, checks, revision }));
         if registration {
             self.state.meta.nodes_revision = revision;
         } else {

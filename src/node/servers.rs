@@ -16,8 +16,6 @@ use tracing::{info, warn};
 
 /// How long a server that was a member waits at its start for what it missed, before it answers from what it has.
 const CATCH_UP: Duration = Duration::from_secs(10);
-/// How long leadership may take to be handed over when the leader stops.
-const HAND_OVER: Duration = Duration::from_secs(3);
 /// How long other servers' calls may take to end.
 const END: Duration = Duration::from_secs(1);
 
@@ -41,6 +39,7 @@ impl Servers {
         clock: &Clock,
         first: &Autopilot,
     ) -> Servers {
+        core.know_servers(directory.clone());
         let (stopping, door) = (watch::Sender::new(false), Door::default());
         let mut tasks = JoinSet::new();
         if let Some(listener) = listener {
@@ -77,9 +76,9 @@ impl Servers {
         }
         let others = self.raft.status().members.iter().filter(|m| m.voter).count() > 1;
         if others {
-            match self.raft.hand_over(None, HAND_OVER).await {
-                true => info!("another server leads now"),
-                false => warn!("no other server took over in time"),
+            match self.raft.hand_over(None).await {
+                Ok(()) => info!("another server leads now"),
+                Err(error) => warn!(%error, "cannot hand leadership over"),
             }
         }
     }

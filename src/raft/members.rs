@@ -18,6 +18,8 @@ use uuid::Uuid;
 /// How long a server may take to say who it is, or to change the membership.
 const PROBE_LIMIT: Duration = Duration::from_secs(2);
 const CHANGE_LIMIT: Duration = Duration::from_secs(10);
+/// How long another server may take to lead.
+const HAND_OVER_LIMIT: Duration = Duration::from_secs(3);
 
 /// What a server says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -223,9 +225,29 @@ impl Handle {
         done.map(drop).map_err(|e| changed_error(&e))
     }
 
-    /// Hands leadership over to the member `to`, or to the voter that has most of the log. Returns whether somebody
-    /// else leads when it returns.
-    pub async fn hand_over(&self, to: Option<u64>, limit: Duration) -> bool {
+    /// Has the leader, whoever it is, hand over to the member `to`, or to the voter that has most of the log.
+    ///
+    /// # Errors
+    /// There is no leader, or nobody took over.
+    pub async fn hand_over(&self, to: Option<u64>) -> Result<(), ProposeError> {
+        let Some(leader) = self.leader_elsewhere() else { return self.hand_over_here(to).await };
+        let question = Question::HandOver(pb::HandOver { to: to.unwrap_or_default() });
+        let answer = self.link().ask_node(&leader, question, CHANGE_LIMIT).await;
+        answer.map(drop).map_err(CallError::of_write)
+    }
+
+    pub(super) async fn hand_over_here(&self, to: Option<u64>) -> Result<(), ProposeError> {
+        if !self.leadership().leads {
+            return Err(ProposeError::NoLeader { hint: None });
+        }
+        match self.give_up_lead(to, HAND_OVER_LIMIT).await {
+            true => Ok(()),
+            false => Err(ProposeError::Refused("no other server took over".to_owned())),
+        }
+    }
+
+    /// Returns whether somebody else leads when it returns.
+    async fn give_up_lead(&self, to: Option<u64>, limit: Duration) -> bool {
         let mut status = self.subscribe_status();
         let own = self.link().id;
         let voters: BTreeSet<u64> = self.status().members.iter().filter(|m| m.voter).map(|m| m.id).collect();

@@ -122,6 +122,11 @@ impl Handle {
                 self.remove_here(remove.id).await.map_err(of_write)?;
                 Answer::Remove(pb::Done {})
             }
+            Question::HandOver(ask) => {
+                let to = Some(ask.to).filter(|id| *id != 0);
+                self.hand_over_here(to).await.map_err(of_write)?;
+                Answer::HandOver(pb::Done {})
+            }
             Question::Ask(question) => Answer::Ask(self.serve_ask(question).await?),
         })
     }

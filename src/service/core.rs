@@ -4,6 +4,7 @@ use super::Error;
 use super::event::Events;
 use super::lease::Leases;
 use crate::clock::Clock;
+use crate::cluster::Directory;
 use crate::command::{Command, Outcome, Rejection};
 use crate::model::RequestId;
 use crate::raft::{Handle, ProposeError};
@@ -12,7 +13,7 @@ use futures::FutureExt;
 use futures::future::{BoxFuture, Shared};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use tokio::sync::{Semaphore, watch};
 use uuid::Uuid;
 
@@ -88,6 +89,8 @@ pub(super) struct Inner {
     pub(super) facts: Facts,
     pub(super) leases: Leases,
     pub(super) events: Events,
+    /// The servers that gossip knows.
+    pub(super) directory: OnceLock<Directory>,
     drain: watch::Sender<bool>,
     /// Making and restoring snapshots costs memory: one at a time.
     pub(super) snapshots: Semaphore,
@@ -106,10 +109,13 @@ impl Core {
             facts,
             leases,
             events: Events::default(),
+            directory: OnceLock::new(),
             drain: watch::Sender::new(false),
             snapshots: Semaphore::new(1),
         };
-        Core { inner: Arc::new(inner) }
+        let inner = Arc::new(inner);
+        inner.raft.answer_with(Core::answering(&inner));
+        Core { inner }
     }
 
     /// The cluster's identity; `None` while this server is in none.

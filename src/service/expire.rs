@@ -5,6 +5,7 @@ use super::Core;
 use super::lease::Due;
 use crate::command::{Command, Expire, Report};
 use crate::model::{Check, Health, InstanceKey, SessionId};
+use crate::watch::Topic;
 use std::time::Duration;
 use tracing::{error, info, warn};
 
@@ -12,6 +13,8 @@ use tracing::{error, info, warn};
 const BATCH: usize = 1_000;
 /// How long to sleep when nothing is due: long, because every change of the times wakes the loop.
 const IDLE: Duration = Duration::from_secs(3600);
+/// How long changes of sessions are gathered before the leases are compared with them.
+const TRACK_EVERY: Duration = Duration::from_millis(100);
 /// How long to wait after a failed proposal.
 const RETRY: Duration = Duration::from_millis(200);
 /// Check that marks instances of a session that the brake holds.
@@ -20,6 +23,7 @@ const LEASE_CHECK: &str = "lictor:lease";
 impl Core {
     /// Runs until this server stops.
     pub async fn run_expiry(self) {
+        let mut sessions = self.inner.hub.subscribe(Topic::Sessions);
         let mut status = self.inner.raft.subscribe_status();
         let mut term = None;
         loop {
@@ -35,6 +39,12 @@ impl Core {
             };
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
+                // Other servers may have created some.
+                _ = sessions.changed(), if leadership.leads => {
+                    let state = self.inner.raft.state();
+                    self.inner.leases.track_new(state.sessions().map(|s| &**s));
+                    tokio::time::sleep(TRACK_EVERY).await;
+                }
                 () = self.inner.leases.changed() => {}
                 changed = status.changed() => if changed.is_err() { return },
                 () = self.drained() => return,

@@ -91,6 +91,19 @@ impl Leases {
         self.wake();
     }
 
+    /// Begins the leases of sessions that have none yet, each with its full time.
+    pub(super) fn track_new<'a>(&self, sessions: impl Iterator<Item = &'a Session>) {
+        let now = self.clock.monotonic_ms();
+        let mut table = self.table();
+        for session in sessions {
+            if let Some(lease_ms) = session.lease_ms()
+                && !table.leases.contains_key(&session.id)
+            {
+                table.track(now, session.id, lease_ms, session.grace_ms);
+            }
+        }
+    }
+
     /// A heartbeat. Returns the time left, in milliseconds; 0 for a session that needs none.
     pub(super) fn renew(&self, session: &Session) -> u64 {
         let Some(lease_ms) = session.lease_ms() else { return 0 };

@@ -13,6 +13,7 @@ mod event;
 mod expire;
 #[cfg(fuzzing)]
 pub(crate) mod fuzz;
+mod heartbeat;
 mod kv;
 mod lease;
 mod operator;
@@ -26,6 +27,7 @@ mod snapshot;
 pub(crate) mod tests;
 
 pub use self::core::{Core, Facts, Member, Written};
+pub use crate::cluster::{Presence, ServerHealth};
 pub use batch::BatchDone;
 pub use coordination::{LockAsk, LockDone};
 pub use error::Error;

@@ -2,13 +2,11 @@
 
 use super::core::unexpected;
 use super::{Core, Error, Written};
+use crate::cluster::{self, Directory, ServerHealth};
 use crate::command::{Command, Outcome, Rejection, SetAutopilot};
 use crate::model::Autopilot;
 use std::net::SocketAddr;
-use std::time::Duration;
-
-/// How long a transfer of leadership may take.
-const TRANSFER_LIMIT: Duration = Duration::from_secs(3);
+use std::sync::Arc;
 
 /// A server of the cluster, as operators see it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -75,24 +73,43 @@ impl Core {
     /// Hands leadership over, to the server with this id or to the one that has most of the log.
     ///
     /// # Errors
-    /// There is no such voter, this server does not lead, or nobody took over in time.
+    /// There is no such voter, there is no leader, or nobody took over in time.
     pub async fn transfer_leader(&self, to: Option<&str>) -> Result<(), Error> {
-        let refused = |reason: String| Error::Rejected(Rejection::Refused(reason));
-        if !self.inner.raft.leadership().leads {
-            return Err(Error::NoLeader);
-        }
         let to = match to {
             None => None,
             Some(id) => {
                 let members = self.raft_status().members;
                 let member = members.into_iter().find(|m| m.node.id.to_string() == id && m.voter);
-                Some(member.ok_or_else(|| refused(format!("there is no voter with the id {id:?}")))?.id)
+                let unknown = || Error::Rejected(Rejection::Refused(format!("there is no voter with the id {id:?}")));
+                Some(member.ok_or_else(unknown)?.id)
             }
         };
-        match self.inner.raft.hand_over(to, TRANSFER_LIMIT).await {
-            true => Ok(()),
-            false => Err(refused("no other server took over".to_owned())),
+        Ok(self.inner.raft.hand_over(to).await?)
+    }
+
+    /// From now on `directory` tells which servers gossip knows. The first one stays.
+    pub fn know_servers(&self, directory: Directory) {
+        // Set once, when the parts are put together.
+        let _ = self.inner.directory.set(directory);
+    }
+
+    /// How the servers are. The leader knows by replication; any other server asks each of them.
+    pub async fn server_health(&self) -> Vec<ServerHealth> {
+        let seen = self.inner.directory.get().map_or_else(|| Arc::from([]), |d| d.borrow().clone());
+        let raft = &self.inner.raft;
+        let mut servers = cluster::health(raft, &self.autopilot(), &seen);
+        if !self.leads() {
+            let last = self.raft_status().last_log;
+            let asked = servers.iter_mut().map(async |server| {
+                let Ok(found) = raft.probe(&server.member.node.address).await else { return };
+                server.contact_ms = Some(0);
+                server.last_log = found.last_log;
+                let behind = last.saturating_sub(found.last_log);
+                server.healthy = found.leader.is_some() && behind <= self.autopilot().max_trailing_logs;
+            });
+            futures::future::join_all(asked).await;
         }
+        servers
     }
 
     /// Replaces the autopilot configuration; false if the present one is not of the expected revision.

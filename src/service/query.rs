@@ -3,7 +3,7 @@
 use super::core::unexpected;
 use super::{Core, Error, Written};
 use crate::command::{Command, DeleteQuery, Outcome, Rejection, SetQuery};
-use crate::machine::State;
+use crate::machine::{State, no_query};
 use crate::model::query::BadQuery;
 use crate::model::{Health, Instance, PreparedQuery, QueryId, ServiceKey, ServiceQuery, Text, names};
 use std::sync::Arc;
@@ -28,7 +28,12 @@ impl Core {
     }
 
     async fn set_query(&self, query: PreparedQuery, update: bool) -> Result<Written<()>, Error> {
-        query.check().map_err(|BadQuery(reason)| Rejection::Refused(format!("Invalid prepared query: {reason}")))?;
+        if let Err(BadQuery(reason)) = query.check() {
+            // What is not there is told before what is wrong with it.
+            let absent = update && self.local().state.query(&query.id).is_none();
+            let refused = if absent { no_query(&query.id) } else { format!("Invalid prepared query: {reason}") };
+            return Err(Rejection::Refused(refused).into());
+        }
         names::optional_name("Name", &query.name)?;
         stored(self.propose(None, Command::SetQuery(Box::new(SetQuery { query, update }))).await?)
     }

@@ -7,6 +7,8 @@ use crate::model::limits::{
     BOUND_SESSION_TTL_MS_MIN, SESSION_GRACE_MS_DEFAULT, SESSION_TTL_MS_DEFAULT, SESSION_TTL_MS_MAX, SESSION_TTL_MS_MIN,
 };
 use crate::model::{Behavior, NodeBinding, RequestId, Session, SessionId, Text};
+use crate::proto::internal::lease_question::Verb;
+use crate::raft::Barrier;
 use std::sync::Arc;
 use subtle::ConstantTimeEq;
 
@@ -70,7 +72,7 @@ impl Core {
         // Before the write: a session must never be without a lease, even if this caller goes away meanwhile.
         let binding = spec.binding.map(Box::new);
         let lease_ms = if binding.is_some() { 2 * ttl_ms } else { ttl_ms };
-        if !endless {
+        if !endless && self.leads() {
             self.inner.leases.track(id, lease_ms, grace_ms);
         }
         let (labels, behavior) = (spec.labels, spec.behavior);
@@ -90,10 +92,9 @@ impl Core {
     }
 
     /// A heartbeat: the lease is full again. Returns the session and the time left in milliseconds.
-    pub fn keep_alive(&self, proof: &Proof) -> Result<(Arc<Session>, u64), Error> {
-        self.must_lead()?;
-        let session = self.prove(proof)?;
-        let remaining = self.inner.leases.renew(&session);
+    pub async fn keep_alive(&self, proof: &Proof) -> Result<(Arc<Session>, u64), Error> {
+        let session = self.prove_fresh(proof).await?;
+        let remaining = self.lease(Verb::Renew, &session).await?;
         Ok((session, remaining))
     }
 
@@ -101,11 +102,16 @@ impl Core {
     ///
     /// # Errors
     /// [`Error::SecretMismatch`] for a session that has to be proven; [`Error::NoLeader`].
-    pub fn renew_bound(&self, id: &SessionId) -> Result<Option<Arc<Session>>, Error> {
-        self.must_lead()?;
+    pub async fn renew_bound(&self, id: &SessionId) -> Result<Option<Arc<Session>>, Error> {
+        if self.inner.raft.state().session(id).is_none() {
+            self.inner.raft.barrier(Barrier::Lease).await?;
+        }
         let Some(session) = self.bound(id)? else { return Ok(None) };
-        self.inner.leases.renew(&session);
-        Ok(Some(session))
+        match self.lease(Verb::Renew, &session).await {
+            Ok(_) => Ok(Some(session)),
+            Err(Error::Rejected(Rejection::SessionExpired(_))) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Ends a session of Consul's API. One that is not there is ended already.
@@ -133,16 +139,15 @@ impl Core {
     }
 
     /// A stream now carries the session; call [`Core::detach`] when it ends without a close.
-    pub fn attach(&self, proof: &Proof) -> Result<Arc<Session>, Error> {
-        self.must_lead()?;
-        let session = self.prove(proof)?;
-        self.inner.leases.attach(&session);
+    pub async fn attach(&self, proof: &Proof) -> Result<Arc<Session>, Error> {
+        let session = self.prove_fresh(proof).await?;
+        self.lease(Verb::Attach, &session).await?;
         Ok(session)
     }
 
     /// The stream is gone: the session's grace runs.
     pub fn detach(&self, session: &SessionId) {
-        self.inner.leases.detach(session);
+        self.lease_lost(session);
     }
 
     /// Time left of a session, in milliseconds.
@@ -166,8 +171,11 @@ impl Core {
         }
     }
 
-    /// Leases are known to the leader only.
-    fn must_lead(&self) -> Result<(), Error> {
-        if self.inner.raft.leadership().leads { Ok(()) } else { Err(Error::NoLeader) }
+    /// [`Core::prove`]; a session that this server does not know may be newer than its state.
+    async fn prove_fresh(&self, proof: &Proof) -> Result<Arc<Session>, Error> {
+        if self.inner.raft.state().session(&proof.id).is_none() {
+            self.inner.raft.barrier(Barrier::Lease).await?;
+        }
+        self.prove(proof)
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! `LICTOR_TEST_CONSUL` names the program (`.ci/install` unpacks one below `target/tools/bullseye`); without it the
 //! tests say so and are skipped. `LICTOR_TEST_SEED=N` replays one seed and prints its requests, `LICTOR_TEST_SEEDS=N`
-//! tries so many new ones, `LICTOR_TEST_STEPS=N` sets the length of each. Missing: what takes time to happen (session
+//! tries so many new ones,
+//! `LICTOR_TEST_STEPS=N` sets the length of each. Missing: what takes time to happen (session
 //! TTLs, lock delays that end), and everything that needs a second node.
 
 #[path = "../common/mod.rs"]
@@ -37,7 +38,7 @@ fn seeds() -> Vec<u64> {
         return vec![seed];
     }
     match number("LICTOR_TEST_SEEDS") {
-        None => vec![1, 2],
+        None => (1..=20).collect(),
         Some(count) => {
             let first = u64::from(std::process::id()) << 20;
             (first..first + count).collect()
@@ -50,10 +51,11 @@ fn compare(name: &str, plan: fn(&mut Random) -> plan::Plan) {
     let Some(program) = consul::program() else { return };
     let mut found = Vec::new();
     let mut requests = 0;
+    let mut pair = Pair::start(&program);
     for seed in seeds() {
         let mut random = Random::new(seed);
         let mut plan = plan(&mut random);
-        let mut pair = Pair::start(&program);
+        pair.begin(seed);
         for step in 0..number("LICTOR_TEST_STEPS").unwrap_or(STEPS) {
             let op = plan.next(&mut random);
             requests += 1;
@@ -62,6 +64,8 @@ fn compare(name: &str, plan: fn(&mut Random) -> plan::Plan) {
             }
             if let Some(difference) = pair.run(&op) {
                 found.push(format!("{name}, seed {seed}, step {step}: {difference}"));
+                // What follows may follow from it.
+                break;
             }
         }
     }

@@ -4,7 +4,8 @@
 pub(crate) const NODE: &str = "differential";
 
 /// A request. In path and body `<<name>>` stands for what the server has answered earlier, which differs from server
-/// to server; `<<index:KEY>>` stands for the ModifyIndex that a key has now, 0 without it.
+/// to server; `<<index:KEY>>` stands for the ModifyIndex that a key has now, 0 without it; `<<run>>` for the seed, in
+/// names whose past (delays of locks) must not reach the next one.
 #[derive(Clone, Debug)]
 pub(crate) struct Op {
     pub(crate) method: &'static str,
@@ -15,6 +16,8 @@ pub(crate) struct Op {
     pub(crate) remember: Option<String>,
     /// How the answer is compared.
     pub(crate) order: Order,
+    /// Whether an answer that differs is asked for again.
+    pub(crate) settles: bool,
 }
 
 /// Whether the order of a list in the answer means something.
@@ -23,11 +26,20 @@ pub(crate) enum Order {
     Matters,
     /// By an id of the server's own choice, or random.
     Free,
+    /// Random, and cut off: only how many there are means something.
+    Chosen,
 }
 
 impl Op {
     pub(crate) fn get(path: impl Into<String>) -> Op {
-        Op { method: "GET", path: path.into(), body: String::new(), remember: None, order: Order::Matters }
+        Op {
+            method: "GET",
+            path: path.into(),
+            body: String::new(),
+            remember: None,
+            order: Order::Matters,
+            settles: false,
+        }
     }
 
     pub(crate) fn put(path: impl Into<String>, body: impl Into<String>) -> Op {
@@ -40,6 +52,15 @@ impl Op {
 
     pub(crate) fn in_any_order(self) -> Op {
         Op { order: Order::Free, ..self }
+    }
+
+    pub(crate) fn chosen(self) -> Op {
+        Op { order: Order::Chosen, ..self }
+    }
+
+    /// An agent brings what it knows to the catalog in its own time.
+    pub(crate) fn settles(self) -> Op {
+        Op { settles: true, ..self }
     }
 
     pub(crate) fn remember(self, name: String) -> Op {

@@ -28,6 +28,7 @@ mod mesh;
 mod metrics;
 mod near;
 mod operator;
+mod operator_health;
 mod query;
 mod query_body;
 mod selection;

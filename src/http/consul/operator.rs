@@ -1,4 +1,4 @@
-//! /v1/operator: the servers and autopilot. The keyring is elsewhere. Missing: servers other than this one.
+//! /v1/operator: the servers and autopilot's configuration. Their health and the keyring are elsewhere.
 
 use crate::http::call::Call;
 use crate::http::error::Error;
@@ -134,59 +134,13 @@ async fn set_autopilot(mut call: Call) -> Result<Answer, Error> {
 
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Health {
-    healthy: bool,
-    failure_tolerance: u64,
-    servers: Vec<ServerHealth>,
+struct Transferred {
+    success: bool,
 }
 
-#[derive(serde::Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct ServerHealth {
-    #[serde(rename = "ID")]
-    id: String,
-    name: String,
-    address: String,
-    serf_status: &'static str,
-    version: &'static str,
-    leader: bool,
-    last_contact: String,
-    last_term: u64,
-    last_index: u64,
-    healthy: bool,
-    voter: bool,
-    stable_since: String,
-}
-
-/// GET operator/autopilot/health
-pub(super) async fn autopilot_health(call: Call) -> Result<Answer, Error> {
+/// PUT operator/raft/transfer-leader
+pub(super) async fn transfer_leader(call: Call) -> Result<Answer, Error> {
     call.check_place()?;
-    let core = &call.core;
-    let (status, facts) = (core.raft_status(), core.facts());
-    // A server that is alone is as stable as its process.
-    let seconds = i64::try_from(core.started_ms() / 1000).unwrap_or_default();
-    let stable_since = prost_types::Timestamp { seconds, nanos: 0 }.to_string();
-    let server = |peer: crate::service::Peer| ServerHealth {
-        healthy: status.leader.is_some(),
-        id: peer.id,
-        name: peer.name,
-        address: peer.address,
-        serf_status: "alive",
-        version: facts.version,
-        leader: peer.leader,
-        last_contact: format_duration(0),
-        last_term: status.term,
-        last_index: status.last_log,
-        voter: peer.voter,
-        stable_since: stable_since.clone(),
-    };
-    let servers: Vec<ServerHealth> = core.peers().into_iter().map(server).collect();
-    let healthy = servers.iter().all(|server| server.healthy);
-    let voters = servers.iter().filter(|server| server.voter && server.healthy).count() as u64;
-    let failure_tolerance = if healthy { voters.saturating_sub(1) / 2 } else { 0 };
-    let mut answer = Answer::json(&Health { healthy, failure_tolerance, servers }, call.layout())?;
-    if !healthy {
-        answer.status = StatusCode::TOO_MANY_REQUESTS;
-    }
-    Ok(answer)
+    call.core.transfer_leader(call.query.get("id").filter(|id| !id.is_empty())).await?;
+    Answer::json(&Transferred { success: true }, call.layout())
 }

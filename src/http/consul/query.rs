@@ -166,7 +166,8 @@ async fn explain(call: Call, name: &str) -> Result<Answer, Error> {
 struct Found<'a> {
     node: Node<'a>,
     service: NodeService<'a>,
-    checks: Vec<HealthCheck<'a>>,
+    /// Without any, Consul says null here, unlike in health/service.
+    checks: Option<Vec<HealthCheck<'a>>>,
 }
 
 #[derive(serde::Serialize)]
@@ -220,7 +221,8 @@ async fn execute(call: Call, name: &str) -> Result<Answer, Error> {
 }
 
 fn found<'a>(instance: &'a Instance, state: &'a State, datacenter: &'a str) -> Found<'a> {
-    let checks = checks(instance, state).into_iter().map(HealthCheck::with_null_tags).collect();
+    let checks: Vec<_> = checks(instance, state).into_iter().map(HealthCheck::with_null_tags).collect();
+    let checks = Some(checks).filter(|checks| !checks.is_empty());
     let service = NodeService::of(instance).with_null_tags();
     Found { node: Node::under(instance, state, datacenter), service, checks }
 }

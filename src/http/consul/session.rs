@@ -121,7 +121,7 @@ pub(super) async fn renew(call: Call) -> Result<Answer, Error> {
     call.check_place()?;
     let text = call.name("Missing session")?;
     let id = session_id(&text)?;
-    match call.core.renew_bound(&id)? {
+    match call.core.renew_bound(&id).await? {
         Some(session) => Answer::json(&[Session::of(&session)], call.layout()),
         None => Err(Error::new(StatusCode::NOT_FOUND, format!("Session id '{text}' not found"))),
     }

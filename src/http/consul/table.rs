@@ -2,7 +2,8 @@
 
 use super::{
     acl, agent, agent_operate, agent_read, agent_register, catalog, catalog_node, catalog_register, coordinate, event,
-    health, health_checks, keyring, kv, mesh, operator, query, session, session_create, snapshot, status, txn, ui,
+    health, health_checks, keyring, kv, mesh, operator, operator_health, query, session, session_create, snapshot,
+    status, txn, ui,
 };
 use crate::http::call::{Answering, Call};
 use crate::http::route::{Handler, Route};
@@ -71,9 +72,14 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     built("/v1/operator/autopilot/configuration", GET_PUT, "operator_autopilot", |call| {
         Box::pin(operator::autopilot_configuration(call))
     }),
-    built("/v1/operator/autopilot/health", GET, "operator_health", |call| Box::pin(operator::autopilot_health(call))),
+    built("/v1/operator/autopilot/health", GET, "operator_health", |call| {
+        Box::pin(operator_health::autopilot_health(call))
+    }),
     built("/v1/operator/raft/configuration", GET, "operator_raft", |call| Box::pin(operator::raft_configuration(call))),
     built("/v1/operator/raft/peer", DELETE, "operator_raft_peer", |call| Box::pin(operator::raft_peer(call))),
+    built("/v1/operator/raft/transfer-leader", PUT, "operator_raft_transfer", |call| {
+        Box::pin(operator::transfer_leader(call))
+    }),
     built("/v1/query", GET_POST, "query", |call| Box::pin(query::queries(call))),
     built("/v1/query/", GET_PUT_DELETE, "query_one", |call| Box::pin(query::query(call))),
     built("/v1/snapshot", GET_PUT, "snapshot", |call| Box::pin(snapshot::snapshot(call))),

@@ -183,6 +183,8 @@ fn service(op: &Object<'_>) -> Result<Decoded, DecodeError> {
         Err(reason) => return Ok(Ok(BatchOp::Unknown(reason))),
     };
     if !writes(verb) {
+        // Only a write guesses it.
+        let id = if id.is_empty() && verb != CatalogVerb::Get { name } else { id };
         let key = InstanceKey { service: ServiceKey::of(name), node, id: id.into() };
         let service = Instance::new(key, Text::default(), 0);
         return Ok(Ok(BatchOp::Service(ServiceOp { verb, service, index })));

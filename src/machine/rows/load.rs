@@ -115,7 +115,8 @@ impl Loader {
         for record in std::mem::take(&mut self.nodes) {
             let revision = self.node_revisions.get(&parts(&[&record.name])).copied();
             let revision = revision.unwrap_or(record.modify_revision);
-            state.nodes.insert(Arc::new(Node { record: Arc::new(record), services: Default::default(), revision }));
+            let (services, checks) = Default::default();
+            state.nodes.insert(Arc::new(Node { record: Arc::new(record), services, checks, revision }));
         }
         self.load_services(&mut state);
         for entry in std::mem::take(&mut self.kv) {
@@ -186,8 +187,11 @@ impl Loader {
         }
         for (name, instances) in on_nodes {
             let Some(node) = state.nodes.get(name.as_str()) else { continue };
-            let services = instances.iter().map(|i| (fold(&i.id), i.service.clone())).collect();
-            let node = Node { services, ..(**node).clone() };
+            let mut node = (**node).clone();
+            node.services = instances.iter().map(|i| (fold(&i.id), i.service.clone())).collect();
+            for instance in &instances {
+                node.index_checks(None, Some(instance));
+            }
             state.nodes.insert(Arc::new(node));
         }
     }

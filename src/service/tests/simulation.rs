@@ -177,7 +177,7 @@ impl World {
         let heard = self.model.sessions.iter().filter(|_| self.roll(3) > 0).copied().collect::<Vec<_>>();
         for id in heard {
             if let Some(proof) = self.secrets.get(&id)
-                && self.core.keep_alive(proof).is_ok()
+                && self.core.keep_alive(proof).await.is_ok()
             {
                 self.heard_ms.insert(id, self.clock.now_ms());
             }
@@ -216,7 +216,7 @@ impl World {
         let sessions: Vec<Arc<crate::model::Session>> = state.sessions().cloned().collect();
         for session in sessions {
             // A new leader gives every session its full time.
-            let left = self.core.keep_alive(&proof_of(&session)).expect("the session is there").1;
+            let left = self.core.keep_alive(&proof_of(&session)).await.expect("the session is there").1;
             assert_eq!(left, 15_000);
             self.heard_ms.insert(session.id, self.clock.now_ms());
         }

@@ -1,6 +1,6 @@
 //! The agent's own services and checks, and what becomes of them in the catalog.
 
-use super::{once_in, pick};
+use super::{name_of, once_in, pick};
 use crate::common::Random;
 use crate::op::{NODE, Op};
 use serde_json::{Value, json};
@@ -23,7 +23,8 @@ fn ttl(random: &mut Random) -> Value {
 
 pub(crate) fn register(random: &mut Random) -> Op {
     let id = pick(random, SERVICES);
-    let mut body = json!({"Name": pick(random, &["api", "api", "job"]), "ID": id, "Port": 8000 + random.below(2)});
+    let mut body =
+        json!({"Name": name_of(id).unwrap_or(pick(random, &["api", "job"])), "ID": id, "Port": 8000 + random.below(2)});
     if once_in(random, 2) {
         body["Tags"] = json!(["t1", "t2"][..random.below(3) as usize]);
     }
@@ -109,4 +110,5 @@ pub(crate) fn catalog_read(random: &mut Random) -> Op {
         3 => format!("/v1/catalog/service/{service}"),
         _ => format!("/v1/health/service/{service}?{}", pick(random, &["", "passing"])),
     })
+    .settles()
 }

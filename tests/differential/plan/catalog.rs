@@ -1,6 +1,6 @@
 //! Registrations of foreign nodes, and every read of catalog and health.
 
-use super::{once_in, pick};
+use super::{name_of, once_in, pick};
 use crate::common::Random;
 use crate::op::{NODE, Op};
 use serde_json::{Map, Value, json};
@@ -12,19 +12,24 @@ const CHECKS: &[&str] = &["alive", "disk", "service:web-1"];
 const STATUSES: &[&str] = &["passing", "warning", "critical"];
 const TAGS: &[&str] = &["a", "B", "v1"];
 
-fn tags(random: &mut Random) -> Value {
-    let all = TAGS.iter().filter(|_| once_in(random, 2)).collect::<Vec<_>>();
-    json!(all)
+fn tags(random: &mut Random) -> Vec<&'static str> {
+    TAGS.iter().copied().filter(|_| once_in(random, 3)).collect()
 }
 
 /// The `Service` of a registration.
 pub(crate) fn service(random: &mut Random) -> Value {
     let mut service = json!({"Service": pick(random, SERVICES), "Port": 80 + random.below(3)});
     if !once_in(random, 3) {
-        service["ID"] = pick(random, IDS).into();
+        let id = pick(random, IDS);
+        service["ID"] = id.into();
+        if let Some(name) = name_of(id) {
+            service["Service"] = name.into();
+        }
     }
-    if once_in(random, 2) {
-        service["Tags"] = tags(random);
+    let tags = tags(random);
+    // An empty list and none are the same to all but Consul's comparison of a registration with the one before it.
+    if !tags.is_empty() {
+        service["Tags"] = json!(tags);
     }
     if once_in(random, 3) {
         service["Address"] = pick(random, &["127.0.0.7", "10.1.1.1", "host.example", "::1"]).into();
@@ -158,7 +163,8 @@ pub(crate) fn read(random: &mut Random) -> Op {
     let of_nodes = pick(random, &["", "node-meta=rack:1", "near=n1", "filter=Meta.rack==1", "filter=Node!=n1"]);
     let of_checks = pick(random, &["", "node-meta=rack:2", "filter=Status==passing", "filter=ServiceName!=web"]);
     let status = pick(random, &["any", "passing", "warning", "critical", "bogus"]);
-    Op::get(match random.below(12) {
+    let which = random.below(12);
+    let op = Op::get(match which {
         0 => format!("/v1/catalog/nodes?{of_nodes}"),
         1 => format!("/v1/catalog/services?{}", pick(random, &["", "node-meta=rack:1"])),
         2 => format!("/v1/catalog/service/{service}?{}", selection(random, false)),
@@ -169,5 +175,7 @@ pub(crate) fn read(random: &mut Random) -> Op {
         7 => format!("/v1/health/state/{status}?{of_checks}"),
         8 => format!("/v1/catalog/connect/{service}"),
         _ => format!("/v1/health/service/{service}?{}", selection(random, true)),
-    })
+    });
+    // The tags of a service come in any order.
+    if which == 1 { op.in_any_order() } else { op }
 }

@@ -6,7 +6,8 @@ use crate::common::Random;
 use crate::op::Op;
 
 /// Keys that are in one another's prefixes, one with bytes that must be escaped.
-pub(crate) const KEYS: &[&str] = &["a", "a/b", "a/b/c", "a/c", "ab", "b%20%C3%BC", "lock"];
+pub(crate) const KEYS: &[&str] =
+    &["<<run>>a", "<<run>>a/b", "<<run>>a/b/c", "<<run>>a/c", "<<run>>ab", "<<run>>b%20%C3%BC", "<<run>>lock"];
 
 pub(crate) fn write(random: &mut Random) -> Op {
     let key = pick(random, KEYS);
@@ -22,7 +23,7 @@ pub(crate) fn write(random: &mut Random) -> Op {
 }
 
 pub(crate) fn lock(random: &mut Random) -> Op {
-    let key = pick(random, &["lock", "lock", "a/b"]);
+    let key = pick(random, &["<<run>>lock", "<<run>>lock", "<<run>>a/b"]);
     let verb = pick(random, &["acquire", "acquire", "release"]);
     Op::put(format!("/v1/kv/{key}?{verb}={}", session(random)), pick(random, &["held", "mine"]))
 }
@@ -30,7 +31,7 @@ pub(crate) fn lock(random: &mut Random) -> Op {
 pub(crate) fn delete(random: &mut Random) -> Op {
     let key = pick(random, KEYS);
     Op::delete(match random.below(5) {
-        0 => format!("/v1/kv/{}?recurse", pick(random, &["a/", "a", "zz"])),
+        0 => format!("/v1/kv/{}?recurse", pick(random, &["<<run>>a/", "<<run>>a", "zz"])),
         1 => format!("/v1/kv/{key}?cas=<<index:{key}>>"),
         2 => format!("/v1/kv/{key}?cas={}", pick(random, &["0", "1"])),
         _ => format!("/v1/kv/{key}"),
@@ -38,7 +39,7 @@ pub(crate) fn delete(random: &mut Random) -> Op {
 }
 
 pub(crate) fn read(random: &mut Random) -> Op {
-    let prefix = pick(random, &["", "a", "a/", "a/b", "zz"]);
+    let prefix = pick(random, &["", "<<run>>a", "<<run>>a/", "<<run>>a/b", "zz"]);
     let consistency = pick(random, &["", "", "&stale", "&consistent"]);
     Op::get(match random.below(5) {
         0 => format!("/v1/kv/{prefix}?recurse{consistency}"),

@@ -72,6 +72,14 @@ pub(crate) fn queries(_: &mut Random) -> Plan {
     Plan { makers: vec![(3, catalog::register), (3, query::write), (1, query::delete), (4, query::read)] }
 }
 
+/// The ids of services that change their name.
+pub(crate) const RENAMED: &[&str] = &["c", "job"];
+
+/// The name that the service with this id has in this plan, if it does not change.
+fn name_of(id: &str) -> Option<&'static str> {
+    ["web", "db", "api"].into_iter().find(|name| id.starts_with(name))
+}
+
 /// One of a few.
 pub(crate) fn pick<'a>(random: &mut Random, from: &[&'a str]) -> &'a str {
     from[random.below(from.len() as u64) as usize]

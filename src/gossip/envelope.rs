@@ -1,0 +1,174 @@
+//! The bytes around every packet: version, the pool's label, and encryption with AES-GCM.
+//!
+//! `version (1) | mode (1) | label length (1) | label | [key id (4) | nonce (12) | sealed body and tag] or body`. What
+//! comes before the body is authenticated with it. A nonce is 96 random bits. Missing: protection against old packets
+//! that somebody has kept and sends again; the failure detector takes each for what it was when it was made.
+
+use super::keyring::KeyError;
+use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use sha2::{Digest, Sha256};
+use std::fmt;
+use std::ops::Range;
+use std::sync::Arc;
+use thiserror::Error;
+
+const VERSION: u8 = 1;
+const PLAIN: u8 = 0;
+const SEALED: u8 = 1;
+const KEY_ID_LEN: usize = 4;
+
+/// Bytes of a label, at most.
+pub const LABEL_BYTES_MAX: usize = 64;
+
+/// Why a packet is refused.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum OpenError {
+    /// It ends too early.
+    #[error("the packet is cut short")]
+    Short,
+    /// It is of a later version, or not ours at all.
+    #[error("unknown version {0}")]
+    Version(u8),
+    /// Another pool has sent it.
+    #[error("the packet is of another pool")]
+    Label,
+    /// It is plain, and that is not accepted.
+    #[error("the packet is not encrypted")]
+    Plain,
+    /// It was encrypted with a key that is not installed.
+    #[error("the packet is encrypted with an unknown key")]
+    Key,
+    /// It was altered, or made by somebody without the key.
+    #[error("the packet is not authentic")]
+    Forged,
+}
+
+/// A key, ready for use.
+pub(super) struct Seal {
+    key: Vec<u8>,
+    id: [u8; KEY_ID_LEN],
+    cipher: LessSafeKey,
+}
+
+impl Seal {
+    pub(super) fn new(key: &[u8]) -> Result<Seal, KeyError> {
+        let algorithm = match key.len() {
+            16 => &AES_128_GCM,
+            24 => &AES_192_GCM,
+            32 => &AES_256_GCM,
+            _ => return Err(KeyError::Size),
+        };
+        let cipher = UnboundKey::new(algorithm, key).map_err(|_| KeyError::Size)?;
+        let digest = Sha256::digest(key);
+        let mut id = [0; KEY_ID_LEN];
+        id.copy_from_slice(&digest[..KEY_ID_LEN]);
+        Ok(Seal { key: key.to_vec(), id, cipher: LessSafeKey::new(cipher) })
+    }
+
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+}
+
+impl fmt::Debug for Seal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Seal")
+    }
+}
+
+/// Wraps a body; `random`: used once only.
+pub(super) fn seal(label: &str, seal: Option<&Seal>, body: &[u8], random: [u8; 16]) -> Vec<u8> {
+    let label = &label.as_bytes()[..label.len().min(LABEL_BYTES_MAX)];
+    let mut packet = Vec::with_capacity(3 + label.len() + KEY_ID_LEN + NONCE_LEN + body.len() + 16);
+    packet.extend([VERSION, if seal.is_some() { SEALED } else { PLAIN }, label.len() as u8]);
+    packet.extend(label);
+    let Some(seal) = seal else {
+        packet.extend(body);
+        return packet;
+    };
+    packet.extend(seal.id);
+    let mut nonce = [0; NONCE_LEN];
+    nonce.copy_from_slice(&random[..NONCE_LEN]);
+    let aad = Aad::from(packet.clone());
+    packet.extend(nonce);
+    let start = packet.len();
+    packet.extend(body);
+    let tag = seal.cipher.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut packet[start..]);
+    match tag {
+        Ok(tag) => packet.extend(tag.as_ref()),
+        // Only a body of many gigabytes can fail; nobody accepts an empty packet.
+        Err(_) => packet.clear(),
+    }
+    packet
+}
+
+/// Unwraps a packet in place: where in it the body is.
+pub(super) fn open(
+    label: &str,
+    seals: &[Arc<Seal>],
+    accept_plain: bool,
+    packet: &mut [u8],
+) -> Result<Range<usize>, OpenError> {
+    let (mode, label_len) = match packet {
+        [VERSION, mode, label_len, ..] => (*mode, usize::from(*label_len)),
+        [VERSION] | [VERSION, _] | [] => return Err(OpenError::Short),
+        [version, ..] => return Err(OpenError::Version(*version)),
+    };
+    let body = 3 + label_len;
+    if packet.get(3..body).ok_or(OpenError::Short)? != label.as_bytes() {
+        return Err(OpenError::Label);
+    }
+    match mode {
+        PLAIN if accept_plain => return Ok(body..packet.len()),
+        PLAIN => return Err(OpenError::Plain),
+        SEALED => {}
+        other => return Err(OpenError::Version(other)),
+    }
+    let head = body + KEY_ID_LEN;
+    let start = head + NONCE_LEN;
+    if packet.len() < start + 16 {
+        return Err(OpenError::Short);
+    }
+    let seal = seals.iter().find(|seal| seal.id == packet[body..head]).ok_or(OpenError::Key)?;
+    let mut nonce = [0; NONCE_LEN];
+    nonce.copy_from_slice(&packet[head..start]);
+    let aad = Aad::from(packet[..head].to_vec());
+    let opened = seal.cipher.open_in_place(Nonce::assume_unique_for_key(nonce), aad, &mut packet[start..]);
+    let length = opened.map_err(|_| OpenError::Forged)?.len();
+    Ok(start..start + length)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn seals(keys: &[u8]) -> Vec<Arc<Seal>> {
+        keys.iter().map(|n| Arc::new(Seal::new(&[*n; 32]).unwrap())).collect()
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_sealed_is_opened(body: Vec<u8>, random: [u8; 16], label in "[a-z]{0,20}", size in 0usize..4) {
+            let seal_with = (size > 0).then(|| Seal::new(&vec![5; 8 + 8 * size]).unwrap());
+            let mut packet = seal(&label, seal_with.as_ref(), &body, random);
+            let ring: Vec<_> = seal_with.into_iter().map(Arc::new).collect();
+            let range = open(&label, &ring, size == 0, &mut packet).unwrap();
+            prop_assert_eq!(&packet[range], &body[..]);
+        }
+
+        #[test]
+        fn no_altered_byte_goes_unnoticed(body: Vec<u8>, at: prop::sample::Index, by in 1u8..) {
+            let ring = seals(&[1, 2]);
+            let mut packet = seal("pool", Some(&ring[1]), &body, [3; 16]);
+            let at = at.index(packet.len());
+            packet[at] ^= by;
+            prop_assert!(open("pool", &ring, false, &mut packet).is_err());
+        }
+
+        #[test]
+        fn no_bytes_make_it_panic(mut bytes: Vec<u8>) {
+            let _ = open("", &seals(&[1]), true, &mut bytes);
+        }
+    }
+}
