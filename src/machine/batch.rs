@@ -17,6 +17,10 @@ type Done = Result<Vec<BatchResult>, String>;
 
 impl Writer<'_> {
     pub(super) fn batch(&mut self, command: &Batch) -> Reply {
+        let delayed = self.delayed_locks(&command.ops);
+        if !delayed.is_empty() {
+            return Ok(Outcome::Batch { results: Vec::new(), failures: delayed });
+        }
         let done = self.atomically(|w| {
             let (mut results, mut failures) = (Vec::new(), Vec::new());
             for (index, op) in command.ops.iter().enumerate() {
@@ -31,6 +35,19 @@ impl Writer<'_> {
             Ok(results) => Outcome::Batch { results, failures: Vec::new() },
             Err(failures) => Outcome::Batch { results: Vec::new(), failures },
         })
+    }
+
+    /// The locks that nobody can have now; with one of them, nothing of the transaction is looked at.
+    fn delayed_locks(&self, ops: &[BatchOp]) -> Vec<BatchFailure> {
+        let is_delayed = |op: &KvOp| op.verb == KvVerb::Lock && self.state.is_lock_delayed(&op.key);
+        let failure = |(index, op): (usize, &BatchOp)| match op {
+            BatchOp::Kv(op) if is_delayed(op) => {
+                let reason = format!("failed to lock key {:?} due to lock delay", String::from_utf8_lossy(&op.key));
+                Some(BatchFailure { index: index as u32, reason })
+            }
+            _ => None,
+        };
+        ops.iter().enumerate().filter_map(failure).collect()
     }
 
     fn batch_op(&mut self, op: &BatchOp) -> Done {
@@ -55,9 +72,6 @@ impl Writer<'_> {
             }
             KvVerb::Lock => {
                 let session = lock_session(&op.session)?;
-                if self.state.is_lock_delayed(&op.key) {
-                    return Err(format!("failed to lock key {key:?} due to lock delay"));
-                }
                 self.batch_put(op, None, LockOp::Acquire(session), "lock is already held")
             }
             KvVerb::Unlock => self.batch_unlock(op),

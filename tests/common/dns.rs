@@ -33,6 +33,8 @@ pub(crate) enum Data {
     /// NS, CNAME, PTR.
     Name(String),
     Txt(Vec<String>),
+    /// Primary server, mailbox, and serial, refresh, retry, expire, minimum.
+    Soa(String, String, [u32; 5]),
     Other(Vec<u8>),
 }
 
@@ -159,7 +161,7 @@ fn parse(bytes: Vec<u8>) -> Result<Answer> {
 fn record(bytes: &[u8], at: &mut usize) -> Result<Record> {
     let name = read_name(bytes, at)?;
     let (kind, class) = (u16_at(bytes, *at)?, u16_at(bytes, *at + 2)?);
-    let ttl = u32::from(u16_at(bytes, *at + 4)?) << 16 | u32::from(u16_at(bytes, *at + 6)?);
+    let ttl = u32_at(bytes, *at + 4)?;
     let start = *at + 10;
     let end = start + usize::from(u16_at(bytes, *at + 8)?);
     let raw = bytes.get(start..end).ok_or_else(|| invalid("record is cut off"))?;
@@ -175,6 +177,15 @@ fn record(bytes: &[u8], at: &mut usize) -> Result<Record> {
         },
         kind::NS | kind::CNAME | kind::PTR => Data::Name(read_name(bytes, &mut start.clone())?),
         kind::TXT => Data::Txt(texts(raw)?),
+        kind::SOA => {
+            let mut at = start;
+            let (primary, contact) = (read_name(bytes, &mut at)?, read_name(bytes, &mut at)?);
+            let mut numbers = [0; 5];
+            for (i, number) in numbers.iter_mut().enumerate() {
+                *number = u32_at(bytes, at + 4 * i)?;
+            }
+            Data::Soa(primary, contact, numbers)
+        }
         _ => Data::Other(raw.to_vec()),
     };
     Ok(Record { name, kind, class, ttl, data })
@@ -188,6 +199,10 @@ fn texts(mut raw: &[u8]) -> Result<Vec<String>> {
         raw = &rest[length.into()..];
     }
     Ok(all)
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Result<u32> {
+    Ok(u32::from(u16_at(bytes, at)?) << 16 | u32::from(u16_at(bytes, at + 2)?))
 }
 
 /// Reads a name, with its pointers (at most 64: a loop is an error), and moves behind it.

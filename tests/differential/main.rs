@@ -38,7 +38,7 @@ fn seeds() -> Vec<u64> {
         return vec![seed];
     }
     match number("LICTOR_TEST_SEEDS") {
-        None => (1..=20).collect(),
+        None => (1..=40).collect(),
         Some(count) => {
             let first = u64::from(std::process::id()) << 20;
             (first..first + count).collect()
@@ -69,7 +69,8 @@ fn compare(name: &str, plan: fn(&mut Random) -> plan::Plan) {
             }
         }
     }
-    println!("{name}: {requests} requests, {} difference(s), seeds {:?}", found.len(), seeds());
+    let (first, last) = (seeds().first().copied(), seeds().last().copied());
+    println!("{name}: {requests} requests, {} difference(s), seeds {first:?} to {last:?}", found.len());
     let total = found.len();
     found.truncate(SHOWN);
     assert!(total == 0, "{total} difference(s):\n{}", found.join("\n"));

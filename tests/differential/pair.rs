@@ -4,7 +4,7 @@ use super::common::Server;
 use super::common::http::{self, Response};
 use super::consul::Consul;
 use super::deviations;
-use super::normal::{Body, Normal, difference};
+use super::normal::{Normal, difference};
 use super::op::{NODE, Op};
 use serde_json::{Value, json};
 use std::collections::BTreeMap;
@@ -27,7 +27,7 @@ pub(crate) struct Pair {
     ours: Side,
     theirs: Side,
     /// Index and body that ours answered a read with: a body that changes needs an index that grows.
-    seen: BTreeMap<String, (u64, Body)>,
+    seen: BTreeMap<String, (u64, Vec<u8>)>,
     /// Held so that they run.
     _servers: (Server, Consul),
 }
@@ -70,11 +70,11 @@ impl Pair {
         if ours.1 != theirs.1 && why(&ours.1, &theirs.1).is_none() {
             return Some(format!("{op}\n{}", difference(&ours.1, &theirs.1)));
         }
-        self.index_grew(op, &ours.0, &ours.1, &theirs.0)
+        self.index_grew(op, &ours.0, &theirs.0)
     }
 
     /// A watcher that holds an old index must be woken when the answer changes.
-    fn index_grew(&mut self, op: &Op, ours: &Response, normal: &Normal, theirs: &Response) -> Option<String> {
+    fn index_grew(&mut self, op: &Op, ours: &Response, theirs: &Response) -> Option<String> {
         // On an error Consul sends an index at times; it means nothing.
         if !op.reads() || ![200, 404].contains(&ours.status) {
             return None;
@@ -88,8 +88,8 @@ impl Pair {
         if consul == Some("1") {
             return None;
         }
-        let (before, body) = self.seen.insert(op.path.clone(), (index, normal.body.clone()))?;
-        let missed = body != normal.body && index <= before;
+        let (before, body) = self.seen.insert(op.path.clone(), (index, ours.body.clone()))?;
+        let missed = body != ours.body && index <= before;
         missed.then(|| format!("{op}: the answer has changed, and X-Consul-Index went from {before} to {index}"))
     }
 }

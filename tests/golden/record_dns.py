@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
-"""Records what a real Consul answers to a table of DNS questions: tests/golden/dns/consul-1.8.7.json.
+"""Records what a real Consul answers to a table of DNS questions.
 
     record_dns.py CONSUL_BINARY > tests/golden/dns/consul-1.8.7.json
+    record_dns.py CONSUL_BINARY options > tests/golden/dns/options-1.8.7.json
+
+The first asks much of a server without options, the second a little of servers with options, one after the other.
 
 Needs nothing but Python's standard library. Starts a server of its own on loopback with free ports, registers the
 catalog below, asks, and ends the server. Run by hand when the table changes; never by the test suite, which reads the
@@ -13,6 +16,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
 
@@ -249,12 +253,87 @@ def http(port, method, path, body=None):
         return reply.read()
 
 
-def main():
+# Configuration, and the questions asked under it: names, types, EDNS size, transport. RECURSOR stands for the address of
+# a server that answers every A question with 192.0.2.1 and every other with NXDOMAIN.
+RECURSOR = "<recursor>"
+MANY = ("many.service.consul four.service.consul", "A SRV", 0, "udp")
+PLAIN = ("web.service.consul n1.node.consul unknown.service.consul", "A SRV SOA", 4096, "udp")
+OPTIONS = [
+    ({"dns_config": {"only_passing": True}},
+     [("web.service.consul onwarn.service.consul down.service.consul", "A SRV", 4096, "udp")]),
+    ({"dns_config": {"only_passing": False}}, [("web.service.consul onwarn.service.consul", "A SRV", 4096, "udp")]),
+    ({"dns_config": {"node_ttl": "10s", "service_ttl": {"*": "5s", "web": "30s", "we*": "7s"}}},
+     [PLAIN, ("web6.service.consul ext.service.consul n5.node.consul c1.node.consul meta1.node.consul "
+              "0a010001.addr.consul inner.service.consul", "A AAAA SRV TXT ANY", 4096, "udp"),
+      ("1.0.1.10.in-addr.arpa", "PTR", 4096, "udp"), ("consul", "NS SOA", 4096, "udp")]),
+    ({"dns_config": {"service_ttl": {"web": "30s"}}}, [PLAIN]),
+    ({"dns_config": {"enable_truncate": True}},
+     [MANY, ("many.service.consul four.service.consul", "A SRV", 1232, "udp"),
+      ("many.service.consul", "A SRV", 0, "tcp")]),
+    ({"dns_config": {"enable_truncate": True, "udp_answer_limit": 10}}, [MANY]),
+    ({"dns_config": {"udp_answer_limit": 2}},
+     [MANY, ("many.service.consul", "A SRV", 4096, "udp"), ("many.service.consul", "A SRV", 0, "tcp")]),
+    ({"dns_config": {"udp_answer_limit": 10, "a_record_limit": 2}},
+     [MANY, ("many.service.consul", "A SRV", 4096, "udp"), ("many.service.consul", "A SRV", 0, "tcp")]),
+    ({"dns_config": {"a_record_limit": 1}}, [MANY, ("many.service.consul", "A SRV", 0, "tcp")]),
+    ({"dns_config": {"allow_stale": False}}, [PLAIN]),
+    ({"dns_config": {"allow_stale": True, "max_stale": "5s", "use_cache": True, "cache_max_age": "3s"}}, [PLAIN]),
+    ({"dns_config": {"soa": {"refresh": 7200, "retry": 1200, "expire": 172800, "min_ttl": 60}}},
+     [PLAIN, ("consul", "SOA NS", 4096, "udp")]),
+    ({"dns_config": {"enable_additional_node_meta_txt": False}},
+     [("meta1.node.consul onmeta.service.consul ownmeta.service.consul", "A SRV ANY TXT", 4096, "udp")]),
+    ({"domain": "example.org"},
+     [("web.service.example.org web.service.consul n1.node.example.org example.org", "A SRV SOA NS", 4096, "udp"),
+      ("1.0.1.10.in-addr.arpa", "PTR", 4096, "udp")]),
+    ({"alt_domain": "other"},
+     [("web.service.other web.service.consul n1.node.other unknown.service.other other consul", "A SRV SOA NS", 4096,
+       "udp"), ("1.0.1.10.in-addr.arpa", "PTR", 4096, "udp")]),
+    ({"recursors": [RECURSOR]},
+     [("www.example.com web.service.consul ext.service.consul h1.node.consul alias.service.consul "
+       "unknown.service.consul", "A AAAA SRV", 4096, "udp"), ("www.example.com", "A", 0, "tcp"),
+      ("9.9.9.9.in-addr.arpa 1.0.1.10.in-addr.arpa", "PTR", 4096, "udp")]),
+]
+
+
+class Recursor(threading.Thread):
+    """Answers as RECURSOR says."""
+
+    def __init__(self):
+        super().__init__(daemon=True)
+        self.udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.udp.bind(("127.0.0.1", 0))
+        self.port = self.udp.getsockname()[1]
+        self.tcp = socket.create_server(("127.0.0.1", self.port))
+        threading.Thread(target=self.serve_tcp, daemon=True).start()
+
+    @staticmethod
+    def answer(message):
+        _, end = read_name(message, 12)
+        is_a = message[end:end + 2] == b"\0\1"
+        head = message[:2] + struct.pack(">HHHHH", 0x8580 if is_a else 0x8583, 1, int(is_a), 0, 0)
+        record = b"\xc0\x0c" + struct.pack(">HHIH", 1, 1, 77, 4) + bytes([192, 0, 2, 1])
+        return head + message[12:end + 4] + (record if is_a else b"")
+
+    def run(self):
+        while True:
+            message, peer = self.udp.recvfrom(65535)
+            self.udp.sendto(self.answer(message), peer)
+
+    def serve_tcp(self):
+        while True:
+            connection, _ = self.tcp.accept()
+            with connection:
+                reply = self.answer(connection.recv(65535)[2:])
+                connection.sendall(struct.pack(">H", len(reply)) + reply)
+
+
+def record(options, questions):
+    """The cases of one server, which has these options."""
     dns, http_port, server, lan, wan = free_ports(5)
     ports = {"dns": dns, "http": http_port, "server": server, "serf_lan": lan, "serf_wan": wan, "grpc": -1}
     with tempfile.TemporaryDirectory() as home:
         with open(f"{home}/config.json", "w") as out:
-            json.dump({"ports": ports, "dns_config": {}}, out)
+            json.dump({"ports": ports, **options}, out)
         agent = subprocess.Popen(
             [sys.argv[1], "agent", "-dev", "-node", "srv1", "-bind", "127.0.0.1", "-config-file",
              f"{home}/config.json"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -272,20 +351,40 @@ def main():
             for entry in CATALOG:
                 http(http_port, "PUT", "/v1/catalog/register", entry)
             cases = []
-            for name, kind, edns, transport in QUESTIONS:
+            for name, kind, edns, transport in questions:
                 question = {"name": name, "type": kind, "edns": edns, "transport": transport}
                 try:
                     question["reply"] = describe(ask(dns, name, kind, edns, transport), transport)
                 except (OSError, struct.error, IndexError) as error:
                     question["error"] = type(error).__name__
                 cases.append(question)
+            return cases
         finally:
             agent.terminate()
             agent.wait()
-    server = [node("srv1", "127.0.0.1", service("consul", port=8300), {"consul-network-segment": ""})]
-    catalog = ",\n  ".join(json.dumps(e) for e in server + CATALOG)
-    cases = ",\n  ".join(json.dumps(c) for c in cases)
-    print(f'{{"catalog": [\n  {catalog}\n],\n"cases": [\n  {cases}\n]}}')
+
+
+def lines(values):
+    return ",\n  ".join(json.dumps(value) for value in values)
+
+
+def main():
+    catalog = [node("srv1", "127.0.0.1", service("consul", port=8300), {"consul-network-segment": ""})] + CATALOG
+    if sys.argv[2:] != ["options"]:
+        cases = record({"dns_config": {}}, QUESTIONS)
+        print(f'{{"catalog": [\n  {lines(catalog)}\n],\n"cases": [\n  {lines(cases)}\n]}}')
+        return
+    recursor = Recursor()
+    recursor.start()
+    servers = []
+    for options, rows in OPTIONS:
+        del QUESTIONS[:]
+        for row in rows:
+            ask_all(*row)
+        configuration = json.loads(json.dumps(options).replace(RECURSOR, f"127.0.0.1:{recursor.port}"))
+        cases = record(configuration, QUESTIONS)
+        servers.append(f'{{"options": {json.dumps(options)}, "cases": [\n  {lines(cases)}\n]}}')
+    print(f'{{"catalog": [\n  {lines(CATALOG)}\n],\n"servers": [\n{", ".join(servers)}\n]}}')
 
 
 if __name__ == "__main__":

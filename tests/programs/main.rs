@@ -1,11 +1,12 @@
 //! Programs of other people that discover services through Consul, pointed at this server: Prometheus over HTTP,
-//! HAProxy and dnsmasq over DNS. Each test awaits what the program itself says it has found.
+//! HAProxy, dnsmasq and dig over DNS. Each test awaits what the program itself says it has found.
 //!
 //! A program that is not installed (`.ci/install` brings it) is told loudly and its test skipped; where `CI` is set, a
 //! missing program is an error.
 
 #[path = "../common/mod.rs"]
 mod common;
+mod dig;
 mod dnsmasq;
 mod haproxy;
 mod program;

@@ -19,9 +19,16 @@ pub(super) async fn put(mut call: Call) -> Result<Answer, Error> {
     check_conflicts(&call, &["cas", "acquire", "release"])?;
     let flags = number(&call, "flags")?.unwrap_or(0);
     let expected_revision = number(&call, "cas")?;
-    let lock = match lock_of(&call)? {
-        Some(lock) => lock,
-        None => return Answer::json(&false, call.layout()),
+    let delayed = || {
+        let acquires = call.query.get("acquire").is_some_and(|id| !id.is_empty());
+        acquires && call.gateway.core.local().state.is_lock_delayed(&key)
+    };
+    let lock = match lock_of(&call) {
+        Ok(Some(lock)) => lock,
+        // Who asks does not matter while nobody gets it.
+        Err(_) if delayed() => return Answer::json(&false, call.layout()),
+        Ok(None) => return Answer::json(&false, call.layout()),
+        Err(error) => return Err(error),
     };
     let value = call.body(call.gateway.options.limits.get().value_bytes_max, SIZE_HINT).await?;
     // The hyper buffer behind a small body is larger than the body: it must not be kept for years.

@@ -50,6 +50,48 @@ fn registering_the_same_again_writes_nothing() {
 }
 
 #[test]
+fn a_check_id_is_once_on_its_node() {
+    let mut server = Server::default();
+    server.ok(catalog("n", Some(instance("web", "n", "w")), vec![check("w", "c", Health::Warning)]));
+    server.ok(catalog("n", Some(instance("db", "n", "d")), Vec::new()));
+    let checks = |server: &Server, service: &str, id: &str| {
+        server.state.instance(&key(service, "n", id)).unwrap().checks.clone()
+    };
+    let created = checks(&server, "web", "w")[0].create_revision;
+    server.ok(catalog("n", None, vec![check("d", "C", Health::Warning)]));
+    assert!(checks(&server, "web", "w").is_empty());
+    let moved = checks(&server, "db", "d")[0].clone();
+    assert_eq!((moved.id.as_str(), moved.create_revision), ("C", created));
+    assert!(moved.modify_revision > created);
+    server.ok(catalog("n", None, vec![check("", "c", Health::Warning)]));
+    assert!(checks(&server, "db", "d").is_empty());
+    assert_eq!(server.state.node("n").unwrap().record.checks[0].create_revision, created);
+    // Those of an instance that lives with a session are its client's.
+    server.ok(create_session(1, Behavior::Release));
+    server.ok(register(Some(1), vec![instance("api", "n", "a")]));
+    let own = vec![check("", "c", Health::Passing).check];
+    server.ok(Command::Report(Report { key: key("api", "n", "a"), checks: own, lifecycle: None, session: None }));
+    server.ok(catalog("n", None, vec![check("w", "c", Health::Passing)]));
+    assert_eq!((checks(&server, "api", "a").len(), checks(&server, "web", "w").len()), (1, 1));
+    assert!(server.state.node("n").unwrap().record.checks.is_empty());
+    let (node, service_id, check_id) = ("n".into(), Default::default(), "c".into());
+    server.ok(Command::CatalogDeregister(CatalogDeregister { node, service_id, check_id }));
+    assert_eq!((checks(&server, "api", "a").len(), checks(&server, "web", "w").len()), (0, 0));
+}
+
+#[test]
+fn an_instance_stays_what_it_was_under_a_new_name() {
+    let mut server = Server::default();
+    server.ok(catalog("n", Some(instance("web", "n", "w")), vec![check("w", "c", Health::Warning)]));
+    let before = server.state.instance(&key("web", "n", "w")).unwrap().clone();
+    server.ok(catalog("n", Some(instance("shop", "n", "w")), Vec::new()));
+    assert!(server.state.instance(&key("web", "n", "w")).is_none());
+    let after = server.state.instance(&key("shop", "n", "w")).unwrap();
+    assert_eq!((after.create_revision, &after.checks), (before.create_revision, &before.checks));
+    assert!(after.modify_revision > before.modify_revision);
+}
+
+#[test]
 fn registering_keeps_checks_and_the_operators_word() {
     let mut server = Server::default();
     let web = key("web", "", "1");

@@ -26,6 +26,7 @@ const KV_VERBS: &[&str] = &[
 ];
 /// Escaped keys of the other plan are of no use in a body.
 const BODY_KEYS: usize = 5;
+const LOCKED: &str = "<<run>>lock";
 
 fn body(operations: &[Value]) -> Op {
     // An index stands in the body as a number.
@@ -34,8 +35,13 @@ fn body(operations: &[Value]) -> Op {
 }
 
 fn kv_operation(random: &mut Random) -> Value {
-    let key = pick(random, &KEYS[..BODY_KEYS]);
     let verb = pick(random, KV_VERBS);
+    // Writing a key that was locked is a change to Consul in any case, so no index is asked for of such a key.
+    let key = match verb {
+        "lock" | "unlock" | "check-session" => LOCKED,
+        "set" | "delete" if once_in(random, 4) => LOCKED,
+        _ => pick(random, &KEYS[..BODY_KEYS]),
+    };
     let mut operation = json!({"Verb": verb, "Key": key});
     if matches!(verb, "set" | "cas" | "lock" | "unlock") {
         operation["Value"] = pick(random, &["", "b25l", "dHdv"]).into();
