@@ -21,7 +21,7 @@ pub(super) async fn put(mut call: Call) -> Result<Answer, Error> {
     let expected_revision = number(&call, "cas")?;
     let delayed = || {
         let acquires = call.query.get("acquire").is_some_and(|id| !id.is_empty());
-        acquires && call.gateway.core.local().state.is_lock_delayed(&key)
+        acquires && call.core.local().state.is_lock_delayed(&key)
     };
     let lock = match lock_of(&call) {
         Ok(Some(lock)) => lock,
