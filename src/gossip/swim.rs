@@ -23,7 +23,7 @@ const STREAM_MEMORY_US: u64 = 30_000_000;
 const STREAM_PEERS_MAX: usize = 4_096;
 
 /// How a packet travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Path {
     /// A datagram: fast, and it may be lost.
     Datagram,
