@@ -4,6 +4,8 @@
 //! Listeners are bound first, so that a taken port is an error before anything else happens, and served last, so that
 //! nobody is answered from a state that is not caught up.
 
+mod client;
+mod gossip;
 mod options;
 mod reload;
 mod servers;
@@ -14,6 +16,7 @@ pub use reload::Started;
 use crate::agent::{Agent, Api, Watches};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::gossip::Sockets;
 use crate::monitor::Monitor;
 use crate::raft;
 use crate::service::{Core, Facts};
@@ -30,6 +33,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 /// How long streams and requests may take to end once the server stops.
@@ -45,7 +49,7 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 /// A listener or store that cannot be opened, or a fault of the store while running.
 pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     if !config.server {
-        bail!("a client agent needs gossip to find servers: start with -server, or with -dev");
+        return client::run(config, started).await;
     }
     let metrics = install_metrics()?;
     let mut listeners = Listeners::bind(&config).await?;
@@ -55,11 +59,15 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let raft = raft::start(raft_options(&config, &clock, &node), hub.clone()).await;
     let raft = raft.context("cannot start replication")?;
     let facts = facts(&config, &listeners);
+    let joining = gossip::start(listeners.gossip.take(), &config, &facts, &clock).context("cannot start gossip")?;
+    let pool = joining.gossip.clone();
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
+    core.set_gossip(pool.clone());
     let agent = Agent::start(Arc::new(core.clone()), options::agent(&config), config.definitions.clone()).await?;
 
-    // Nobody is heard of but by raft.
-    let (_seen, directory) = tokio::sync::watch::channel(Arc::from([]));
+    joining.join_at_start().await?;
+    let (directory, telling) = gossip::directory(&pool);
+    let telling = AbortOnDropHandle::new(tokio::spawn(telling));
     let founding = servers::founding(&config, node);
     let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
     servers.caught_up(&config).await;
@@ -72,59 +80,90 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), agent.clone())));
     tasks.spawn(infallible(agent.clone().run()));
+    gossip::run(joining, &config, (&core, &agent), &mut tasks);
     let told = (metrics, started.monitor.clone());
     let live = listeners.serve(&config, (&core, &servers.door), &agent, told, &mut tasks).await?;
-    let node_name = config.node_name.clone();
+    let (node_name, end) = (config.node_name.clone(), gossip::Ending::of(&config));
     watches.set(&config.watches);
     let reloader = Reloader::new(config, started, clock, agent.clone(), live, watches);
-    let asked = reloader.clone();
-    agent.hooks().on_reload(move || {
-        let reloader = asked.clone();
-        Box::pin(async move { reloader.reload().await })
-    });
     tasks.spawn(infallible(reloader.run()));
-    // Tools wait for this line to learn the ports.
-    writeln!(std::io::stdout(), "{ready}")
-        .and_then(|()| std::io::stdout().flush())
-        .context("cannot write to stdout")?;
+    say(&ready)?;
     info!(node = %node_name, revision = core.local().state.revision(), "agent is running");
 
-    let fault = wait_for_end(&raft, &agent, &mut tasks).await;
+    let ended = wait_for_end(raft.fatal(), &agent, &mut tasks, &end).await;
     servers.hand_over().await;
+    if matches!(ended, Ended::Left) {
+        gossip::leave(&pool, &end).await;
+    }
     core.drain();
+    drain(tasks).await;
+    drop((core, agent));
+    servers.stop().await;
+    let stopped = raft.shutdown().await;
+    drop(telling);
+    match ended {
+        Ended::Fault(message) => bail!("{message}"),
+        Ended::Stopped | Ended::Left => stopped.context("cannot write the last checkpoint"),
+    }
+}
+
+/// Tells the ports; tools wait for this line.
+fn say(ready: &str) -> anyhow::Result<()> {
+    let said = writeln!(std::io::stdout(), "{ready}").and_then(|()| std::io::stdout().flush());
+    said.context("cannot write to stdout")
+}
+
+/// Lets requests and streams end.
+async fn drain(mut tasks: JoinSet<anyhow::Result<()>>) {
     let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
     if drained.await.is_err() {
         warn!("clients did not let go in time, closing their connections");
         tasks.abort_all();
     }
-    drop((core, agent));
-    servers.stop().await;
-    let stopped = raft.shutdown().await;
-    match fault {
-        Some(message) => bail!("{message}"),
-        None => stopped.context("cannot write the last checkpoint"),
-    }
 }
 
-/// A signal (`None`), or why the server cannot go on.
-async fn wait_for_end(raft: &raft::Handle, agent: &Agent, tasks: &mut JoinSet<anyhow::Result<()>>) -> Option<String> {
+/// Why this process ends.
+enum Ended {
+    /// It will be back.
+    Stopped,
+    /// It was asked to leave the cluster.
+    Left,
+    /// It cannot go on.
+    Fault(String),
+}
+
+/// A signal, or why the server cannot go on.
+async fn wait_for_end(
+    fault: impl Future<Output = String>,
+    agent: &Agent,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    end: &gossip::Ending,
+) -> Ended {
     let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return Some("cannot listen for signals".to_owned());
+        return Ended::Fault("cannot listen for signals".to_owned());
     };
     tokio::select! {
-        _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
-        _ = interrupt.recv() => info!(signal = "SIGINT", "stopping"),
-        () = agent.left() => info!("leaving, as was asked for"),
-        message = raft.fatal() => return Some(message),
+        _ = term.recv() => {
+            info!(signal = "SIGTERM", "stopping");
+            if end.leave_on_terminate { Ended::Left } else { Ended::Stopped }
+        }
+        _ = interrupt.recv() => {
+            info!(signal = "SIGINT", "stopping");
+            if end.skip_leave_on_interrupt { Ended::Stopped } else { Ended::Left }
+        }
+        () = agent.left() => {
+            info!("leaving, as was asked for");
+            Ended::Left
+        }
+        message = fault => Ended::Fault(message),
         Some(ended) = tasks.join_next() => {
-            return Some(match ended {
+            Ended::Fault(match ended {
                 Ok(Ok(())) => "a server task ended too early".to_owned(),
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(error) => format!("a server task failed: {error}"),
-            });
+            })
         }
     }
-    None
 }
 
 async fn infallible(task: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -191,7 +230,7 @@ fn facts(config: &Config, listeners: &Listeners) -> Facts {
         version: env!("CARGO_PKG_VERSION"),
         advertise: config.advertise_addr,
         server_port: listeners.server_port,
-        serf_lan_port: config.serf_lan_port,
+        serf_lan_port: listeners.gossip_port,
         serf_wan_port: config.serf_wan_port.unwrap_or(0),
         grpc_port: first_port(&listeners.grpc),
         http_port: http_address(&listeners.http).map_or(0, |a| a.port()),
@@ -213,6 +252,9 @@ struct Listeners {
     /// For other servers; a development server goes on without, if its port is taken.
     server: Option<TcpListener>,
     server_port: u16,
+    /// Taken once, when gossip starts.
+    gossip: Option<Sockets>,
+    gossip_port: u16,
 }
 
 impl Listeners {
@@ -220,7 +262,11 @@ impl Listeners {
         let dns = dns::Bound::bind(&config.dns_addrs);
         let dns = dns.with_context(|| format!("cannot listen for DNS on {:?} (ports.dns)", config.dns_addrs))?;
         let (server, server_port) = bind_server(config).await?;
+        let gossip = gossip::bind(config).await?;
+        let gossip_port = gossip.address().context("cannot tell the port of gossip")?.port();
         Ok(Listeners {
+            gossip: Some(gossip),
+            gossip_port,
             server,
             server_port,
             http: bind_http(config).await?,
@@ -299,6 +345,9 @@ async fn bind_http(config: &Config) -> anyhow::Result<Vec<http::Listener>> {
 
 async fn bind_server(config: &Config) -> anyhow::Result<(Option<TcpListener>, u16)> {
     let at = config.server_addr;
+    if !config.server {
+        return Ok((None, at.port()));
+    }
     match TcpListener::bind(at).await {
         Ok(listener) => {
             let port = listener.local_addr().context("cannot tell the port for other servers")?.port();

@@ -47,7 +47,10 @@ where
             let mut map = locked(&self.map);
             match map.get(&key).and_then(Weak::upgrade) {
                 // One that has its answer would give what may be long past.
-                Some(flight) if flight.answer.borrow().is_none() => flight,
+                Some(flight) if flight.answer.borrow().is_none() => {
+                    metrics::counter!("lictor_client_polls_shared_total").increment(1);
+                    flight
+                }
                 _ => {
                     let flight = self.start(key.clone(), ask());
                     map.insert(key, Arc::downgrade(&flight));

@@ -96,6 +96,7 @@ impl Watches {
         let key = request.encode_to_vec();
         let mut topics = self.topics();
         if let Some(topic) = topics.get(&key).and_then(Weak::upgrade).filter(|t| t.refused().is_none()) {
+            metrics::counter!("lictor_client_watches_shared_total").increment(1);
             return topic;
         }
         if topics.len() >= SWEEP_AT && topics.len().is_power_of_two() {

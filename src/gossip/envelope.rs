@@ -22,11 +22,11 @@ const NONCE_LEN: usize = 12;
 const TAG_LEN: usize = 16;
 
 /// Bytes of a label, at most.
-pub const LABEL_BYTES_MAX: usize = 64;
+pub(super) const LABEL_BYTES_MAX: usize = 64;
 
 /// Why a packet is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum OpenError {
+pub(super) enum OpenError {
     /// It ends too early.
     #[error("the packet is cut short")]
     Short,

@@ -17,6 +17,7 @@ mod keyring;
 mod member;
 mod peer;
 mod relay;
+mod resolve;
 mod runtime;
 mod stream;
 mod swim;
@@ -26,11 +27,14 @@ mod vivaldi;
 mod wire;
 
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod simulation;
 
 pub use engine::{Identity, TagsTooLarge};
 pub use handle::{Gossip, JoinError, KeyReport, StartError};
-pub use keyring::{KeyError, KeyVerb, Protection, read_keys, write_keys};
+pub use keyring::{KEYS_MAX, KeyError, KeyVerb, Protection, read_keys, write_keys};
 pub use member::{Member, Members, Status};
+pub use resolve::{resolve, split};
 pub use runtime::Sockets;
 pub use tuning::Tuning;

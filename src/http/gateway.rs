@@ -11,6 +11,7 @@ use super::route::{Found, Handler, Route, Router};
 use super::target::{Path, Query};
 use super::{Options, consul, gzip};
 use crate::clock::Clock;
+use crate::gossip::Gossip;
 use crate::model::Text;
 use crate::service::{Core, Facts};
 use futures::FutureExt;
@@ -34,7 +35,7 @@ pub enum Source {
     /// In this process, which is a server.
     Here(Core),
     /// With the servers.
-    Servers(Arc<dyn Upstream>),
+    Servers(Arc<dyn Upstream>, Gossip),
 }
 
 /// The header in which an agent names its node when it passes a request on.
@@ -118,7 +119,15 @@ impl Gateway {
     pub(super) fn core(&self) -> Option<&Core> {
         match &self.source {
             Source::Here(core) => Some(core),
-            Source::Servers(_) => None,
+            Source::Servers(..) => None,
+        }
+    }
+
+    /// The pool, if this process gossips.
+    pub(super) fn gossip(&self) -> Option<&Gossip> {
+        match &self.source {
+            Source::Here(core) => core.gossip(),
+            Source::Servers(_, gossip) => Some(gossip),
         }
     }
 
@@ -126,7 +135,7 @@ impl Gateway {
     pub(super) fn known_servers(&self) -> usize {
         match &self.source {
             Source::Here(core) => core.raft_status().members.len(),
-            Source::Servers(upstream) => upstream.known(),
+            Source::Servers(upstream, _) => upstream.known(),
         }
     }
 
@@ -205,7 +214,7 @@ impl Gateway {
                 let core = core.clone();
                 handler(Call { gateway, core, asker, method, target, path, variable_at, query, headers, body })
             }
-            (Handler::State(_), Source::Servers(upstream)) => {
+            (Handler::State(_), Source::Servers(upstream, _)) => {
                 let mut request = Request::new(body.into_passed());
                 // What the server packs need not be packed here.
                 headers.remove(ACCEPT_ENCODING);

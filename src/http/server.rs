@@ -1,14 +1,8 @@
 //! Connections: accepted, counted per client, served by hyper's HTTP/1, and ended in good order.
 
-<<<<<<< HEAD
 use super::body::RequestBody;
 use super::gateway::{Answering, Front, Gateway};
-=======
-use super::Options;
-use super::gateway::{Answering, Gateway};
 use super::head_timer::HeadTimer;
-use crate::service::Core;
->>>>>>> main
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;

@@ -94,8 +94,13 @@ impl Reloader {
         Ok(new)
     }
 
-    /// Reloads on SIGHUP until the server drains.
+    /// Reloads on SIGHUP and on demand until the process drains.
     pub(super) async fn run(self: Arc<Self>) {
+        let asked = self.clone();
+        self.agent.hooks().on_reload(move || {
+            let reloader = asked.clone();
+            Box::pin(async move { reloader.reload().await })
+        });
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {

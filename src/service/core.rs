@@ -6,6 +6,7 @@ use super::lease::Leases;
 use crate::clock::Clock;
 use crate::cluster::Directory;
 use crate::command::{Command, Outcome, Rejection};
+use crate::gossip::Gossip;
 use crate::model::RequestId;
 use crate::raft::{Handle, ProposeError};
 use crate::watch::Hub;
@@ -91,6 +92,7 @@ pub(super) struct Inner {
     pub(super) events: Events,
     /// The servers that gossip knows.
     pub(super) directory: OnceLock<Directory>,
+    gossip: OnceLock<Gossip>,
     drain: watch::Sender<bool>,
     /// Making and restoring snapshots costs memory: one at a time.
     pub(super) snapshots: Semaphore,
@@ -112,6 +114,7 @@ impl Core {
             leases,
             events: Events::default(),
             directory: OnceLock::new(),
+            gossip: OnceLock::new(),
             drain: watch::Sender::new(false),
             snapshots: Semaphore::new(1),
             counters: papaya::HashMap::new(),
@@ -134,6 +137,17 @@ impl Core {
     /// Time and randomness.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// Sets what spreads events and knows the members; the first one stays.
+    pub fn set_gossip(&self, gossip: Gossip) {
+        // A second one would be a fault of the only caller, and changes nothing.
+        let _ = self.inner.gossip.set(gossip);
+    }
+
+    /// Gossip of this process, if it gossips.
+    pub fn gossip(&self) -> Option<&Gossip> {
+        self.inner.gossip.get()
     }
 
     /// Whether this server leads.

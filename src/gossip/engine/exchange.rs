@@ -69,6 +69,9 @@ impl Engine {
         let now_ms = self.clock.now_ms();
         self.relay.lock().now_ms = now_ms;
         let from = body.from.and_then(Record::of).ok_or("the other member does not say who it is")?;
+        if from.peer == self.own.peer && from.id == self.own.id {
+            return Ok(());
+        }
         self.refuse(&from)?;
         let mut entries: Vec<(Record, Option<Status>)> = vec![(from.clone(), None)];
         let others = body.entries.into_iter().take(MEMBERS_MAX);
@@ -95,7 +98,7 @@ impl Engine {
         }
         // Of those whom this member knows nothing about, the dead would only be remembered.
         let room = MEMBERS_MAX.saturating_sub(self.swim.all().len());
-        self.swim.apply(self.clock.monotonic_us(), lives.into_iter().take(room));
+        self.swim.apply(self.clock.monotonic_us(), lives.into_iter().take(room), !joining);
         self.settle();
         if joining {
             self.announce_own();
