@@ -24,7 +24,7 @@ const LOOK: Duration = Duration::from_millis(50);
 struct Cluster {
     server: Server,
     agents: [Server; 2],
-    _dirs: [TempDir; 3],
+    dirs: [TempDir; 3],
 }
 
 impl Cluster {
@@ -33,7 +33,7 @@ impl Cluster {
         let server = Server::durable_with(dirs[0].path(), &["-node=server"]);
         let join = server.gossip_addr();
         let agents = [("a", &dirs[1]), ("b", &dirs[2])].map(|(node, dir)| Server::client(dir.path(), node, join));
-        let cluster = Cluster { server, agents, _dirs: dirs };
+        let cluster = Cluster { server, agents, dirs };
         for agent in &cluster.agents {
             until(agent, "/v1/catalog/nodes", |r| r.status == 200 && count(r) == 3);
         }
@@ -76,13 +76,15 @@ async fn next(stream: &mut Streaming<WatchResponse>) -> WatchResponse {
 
 /// Waits for a delta that adds an instance, and takes everything else on the way.
 async fn addition(stream: &mut Streaming<WatchResponse>) -> String {
-    loop {
+    let end = Instant::now() + PATIENCE;
+    while Instant::now() < end {
         if let Some(Update::Delta(delta)) = next(stream).await.update
             && let Some(key) = delta.upserts.into_iter().find_map(|i| i.key)
         {
             return key.node;
         }
     }
+    panic!("no delta within {PATIENCE:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -132,6 +134,13 @@ async fn an_agent_goes_on_while_servers_are_away() {
     let mut stream = clients.discovery.watch(request).await.expect("a stream").into_inner();
     assert!(matches!(next(&mut stream).await.update, Some(Update::Snapshot(s)) if s.complete));
 
+    // The server comes back at another address: it joins those whom it has noted.
+    let note = cluster.dirs[0].path().join("serf/members");
+    let end = Instant::now() + PATIENCE;
+    while std::fs::read_to_string(&note).unwrap_or_default().matches("alive ").count() < 2 {
+        assert!(Instant::now() < end, "the server does not note its members");
+        std::thread::sleep(LOOK);
+    }
     cluster.server.kill9();
     let reply = until(a, &web, |r| r.status == 200 && r.header("X-Cache") == Some("HIT"));
     assert_eq!((count(&reply), reply.header("X-Consul-KnownLeader")), (1, Some("false")));
@@ -161,7 +170,9 @@ async fn equal_questions_are_asked_once() {
     let polls = || server.counter("lictor_http_requests_total", &["op=\"health_service\"", "outcome=\"ok\""]);
     let (before, poll) = (polls(), format!("{}&index={index}&wait=5m", healthy("web")));
     std::thread::scope(|scope| {
-        let waiting: Vec<_> = (0..20).map(|_| scope.spawn(|| a.get(&poll).ok())).collect();
+        let (at, poll) = (a.http_addr(), &poll);
+        let ask = move || common::http::request(at, "GET", poll, &[], b"").expect("an answer").ok();
+        let waiting: Vec<_> = (0..20).map(|_| scope.spawn(ask)).collect();
         let end = Instant::now() + PATIENCE;
         while a.counter("lictor_client_polls_shared_total", &[]) < 19 {
             assert!(Instant::now() < end, "the polls are not shared");
