@@ -63,13 +63,13 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let pool = joining.gossip.clone();
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
     core.set_gossip(pool.clone());
-    let agent = Agent::start(Arc::new(core.clone()), options::agent(&config), config.definitions.clone()).await?;
-
     joining.join_at_start().await?;
     let (directory, telling) = gossip::directory(&pool);
     let telling = AbortOnDropHandle::new(tokio::spawn(telling));
     let founding = servers::founding(&config, node);
     let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
+    // Only now, because a leader may be needed, and there is none before the others are answered.
+    let agent = Agent::start(Arc::new(core.clone()), options::agent(&config), config.definitions.clone()).await?;
     servers.caught_up(&config).await;
     if config.bootstrap_expect == 1 && raft.leadership().leads {
         core.init_autopilot(&config.autopilot).await.context("cannot store the autopilot configuration")?;
@@ -93,6 +93,7 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let ended = wait_for_end(raft.fatal(), &agent, &mut tasks, &end).await;
     servers.hand_over().await;
     if matches!(ended, Ended::Left) {
+        servers.leave().await;
         gossip::leave(&pool, &end).await;
     }
     core.drain();

@@ -71,7 +71,7 @@ impl Catalog for Core {
     }
 
     fn is_ready(&self) -> bool {
-        self.leads()
+        self.leads_alone()
     }
 
     fn enter(&self) -> BoxFuture<'static, Result<(), Error>> {

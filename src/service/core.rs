@@ -150,6 +150,11 @@ impl Core {
         self.inner.gossip.get()
     }
 
+    /// Whether this server leads a cluster of itself.
+    pub fn leads_alone(&self) -> bool {
+        self.inner.raft.leads_alone()
+    }
+
     /// Whether this server leads.
     pub fn leads(&self) -> bool {
         self.inner.raft.leadership().leads
