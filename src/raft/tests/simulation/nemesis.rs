@@ -192,7 +192,7 @@ impl Nemesis {
         self.note(format_args!("has s{at} hand over to {to:?}"));
         let world = self.world.clone();
         tokio::spawn(async move {
-            let done = leader.handle.hand_over(to, Duration::from_secs(5)).await;
+            let done = leader.handle.hand_over(to).await.is_ok();
             world.trace.note(format_args!("s{at} has handed over: {done}"));
         });
     }
