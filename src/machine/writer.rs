@@ -160,7 +160,8 @@ impl<'a> Writer<'a> {
         let touched: Vec<Arc<Instance>> = self.state.instances_on(&node).cloned().collect();
         for instance in touched {
             if let Some(service) = self.state.services.get(&instance.service)
-                && service.revision != revision
+                // The same record may have changed its checks before: then only the first revision is up to date.
+                && (service.revision != revision || (registration && service.catalog_revision != revision))
             {
                 let mut service = (**service).clone();
                 service.revision = revision;

@@ -58,7 +58,7 @@ impl Op {
         Op { order: Order::Chosen, ..self }
     }
 
-    /// An agent brings what it knows to the catalog in its own time.
+    /// An agent brings what it knows to the catalog in its own time, and a cache what has changed.
     pub(crate) fn settles(self) -> Op {
         Op { settles: true, ..self }
     }

@@ -80,6 +80,21 @@ fn a_check_id_is_once_on_its_node() {
 }
 
 #[test]
+fn a_node_that_changes_after_its_checks_in_one_record_changes_its_services() {
+    let mut server = Server::default();
+    server.ok(catalog("n", Some(instance("web", "n", "w")), Vec::new()));
+    let node = NodeRecord { name: "n".into(), address: "10.0.0.10".into(), ..NodeRecord::default() };
+    let (verb, index) = (CatalogVerb::Set, 0);
+    let check = check("", "c", Health::Warning).check;
+    let check = CheckOp { verb, node: "n".into(), service_id: Default::default(), check, index };
+    let ops = vec![BatchOp::Check(check), BatchOp::Node(NodeOp { verb, node, index })];
+    server.ok(Command::Batch(Batch { ops }));
+    let service = server.state.service(&ServiceKey::of("web")).unwrap();
+    assert_eq!(service.catalog_revision, server.state.revision());
+    assert_eq!(service.revision, server.state.revision());
+}
+
+#[test]
 fn an_instance_stays_what_it_was_under_a_new_name() {
     let mut server = Server::default();
     server.ok(catalog("n", Some(instance("web", "n", "w")), vec![check("w", "c", Health::Warning)]));

@@ -176,6 +176,8 @@ pub(crate) fn read(random: &mut Random) -> Op {
         8 => format!("/v1/catalog/connect/{service}"),
         _ => format!("/v1/health/service/{service}?{}", selection(random, true)),
     });
+    // What Consul has in its cache follows the state a little later.
+    let op = if op.path.contains("cached") { op.settles() } else { op };
     // The tags of a service come in any order.
     if which == 1 { op.in_any_order() } else { op }
 }

@@ -192,8 +192,8 @@ impl Nemesis {
         self.note(format_args!("has s{at} hand over to {to:?}"));
         let world = self.world.clone();
         tokio::spawn(async move {
-            let done = leader.handle.hand_over(to).await;
-            world.trace.note(format_args!("s{at} has handed over: {done:?}"));
+            let done = leader.handle.hand_over(to).await.is_ok();
+            world.trace.note(format_args!("s{at} has handed over: {done}"));
         });
     }
 
