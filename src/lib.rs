@@ -8,6 +8,7 @@ pub mod cluster;
 pub mod command;
 pub mod config;
 pub mod dns;
+pub mod docker;
 pub mod footprint;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -19,6 +20,7 @@ pub mod machine;
 pub mod model;
 pub mod monitor;
 pub mod node;
+pub mod outgoing;
 pub mod proto;
 pub mod raft;
 pub mod service;

@@ -3,12 +3,12 @@
 use anyhow::Context;
 use lictor::cli::{self, Console};
 use std::path::Path;
+use std::pin::Pin;
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> anyhow::Result<()> {
-    use_small_pages();
     let mut args = Vec::new();
     for (index, arg) in std::env::args_os().enumerate() {
         let text = arg.into_string().map_err(|arg| anyhow::anyhow!("argument {index} is not UTF-8: {arg:?}"))?;
@@ -27,13 +27,23 @@ fn main() -> anyhow::Result<()> {
         input: &mut std::io::stdin(),
         env: &|name| std::env::var(name).ok(),
     };
-    let code = runtime.block_on(cli::run(&program, args.get(1..).unwrap_or_default(), &mut console));
+    // Behind a pointer, because the runtime has several loops that drive it, and the whole server would be in each.
+    let run: Pin<Box<dyn Future<Output = i32>>> =
+        Box::pin(cli::run(&program, args.get(1..).unwrap_or_default(), &mut console));
+    let code = runtime.block_on(run);
     std::process::exit(code)
 }
 
 /// The allocator asks for huge pages; an idle server would then hold 25 MiB for 3 MiB of data.
-fn use_small_pages() {
-    #[cfg(target_os = "linux")]
+#[cfg(target_os = "linux")]
+extern "C" fn use_small_pages() {
     // Where the kernel refuses, there is more memory in use and nothing else is different.
     let _ = rustix::thread::disable_transparent_huge_pages(true);
 }
+
+/// It runs before anything allocates: what is there when `main` begins has two huge pages already.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "the loader calls what this section holds; the function neither allocates nor panics")]
+#[used]
+#[unsafe(link_section = ".init_array.00101")]
+static FIRST: extern "C" fn() = use_small_pages;

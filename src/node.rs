@@ -4,6 +4,7 @@
 //! Listeners are bound first, so that a taken port is an error before anything else happens, and served last, so that
 //! nobody is answered from a state that is not caught up.
 
+mod gossip;
 mod options;
 mod reload;
 mod servers;
@@ -14,6 +15,7 @@ pub use reload::Started;
 use crate::agent::{Agent, Api, Watches};
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::gossip::Sockets;
 use crate::monitor::Monitor;
 use crate::raft;
 use crate::service::{Core, Facts};
@@ -30,6 +32,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{info, warn};
 
 /// How long streams and requests may take to end once the server stops.
@@ -52,13 +55,17 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let raft = raft::start(raft_options(&config, &clock, &node), hub.clone()).await;
     let raft = raft.context("cannot start replication")?;
     let facts = facts(&config, &listeners);
+    let joining = gossip::start(listeners.gossip.take(), &config, &facts, &clock).context("cannot start gossip")?;
+    let pool = joining.gossip.clone();
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
-    let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
-
-    // Nobody is heard of but by raft.
-    let (_seen, directory) = tokio::sync::watch::channel(Arc::from([]));
+    core.set_gossip(pool.clone());
+    joining.join_at_start().await?;
+    let (directory, telling) = gossip::directory(&pool);
+    let telling = AbortOnDropHandle::new(tokio::spawn(telling));
     let founding = servers::founding(&config, node);
     let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
+    // Only now, because a leader may be needed, and there is none before the others are answered.
+    let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
     servers.caught_up(&config).await;
     if config.bootstrap_expect == 1 && raft.leadership().leads {
         core.init_autopilot(&config.autopilot).await.context("cannot store the autopilot configuration")?;
@@ -69,9 +76,10 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     tasks.spawn(infallible(core.clone().run_expiry()));
     tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
     tasks.spawn(infallible(agent.clone().run()));
+    gossip::run(joining, &config, &core, &mut tasks);
     let told = (metrics, started.monitor.clone());
     let live = listeners.serve(&config, &core, &agent, told, &mut tasks);
-    let node_name = config.node_name.clone();
+    let (node_name, end) = (config.node_name.clone(), gossip::Ending::of(&config));
     watches.set(&config.watches);
     let reloader = Reloader::new(config, started, clock, agent.clone(), live, watches);
     let asked = reloader.clone();
@@ -86,8 +94,12 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
         .context("cannot write to stdout")?;
     info!(node = %node_name, revision = core.local().state.revision(), "agent is running");
 
-    let fault = wait_for_end(&raft, &agent, &mut tasks).await;
+    let ended = wait_for_end(&raft, &agent, &mut tasks, &end).await;
     servers.hand_over().await;
+    if matches!(ended, Ended::Left) {
+        servers.leave().await;
+        gossip::leave(&pool, &end).await;
+    }
     core.drain();
     let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
     if drained.await.is_err() {
@@ -97,31 +109,55 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     drop((core, agent));
     servers.stop().await;
     let stopped = raft.shutdown().await;
-    match fault {
-        Some(message) => bail!("{message}"),
-        None => stopped.context("cannot write the last checkpoint"),
+    drop(telling);
+    match ended {
+        Ended::Fault(message) => bail!("{message}"),
+        Ended::Stopped | Ended::Left => stopped.context("cannot write the last checkpoint"),
     }
 }
 
-/// A signal (`None`), or why the server cannot go on.
-async fn wait_for_end(raft: &raft::Handle, agent: &Agent, tasks: &mut JoinSet<anyhow::Result<()>>) -> Option<String> {
+/// Why this process ends.
+enum Ended {
+    /// It will be back.
+    Stopped,
+    /// It was asked to leave the cluster.
+    Left,
+    /// It cannot go on.
+    Fault(String),
+}
+
+/// A signal, or why the server cannot go on.
+async fn wait_for_end(
+    raft: &raft::Handle,
+    agent: &Agent,
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+    end: &gossip::Ending,
+) -> Ended {
     let (Ok(mut term), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
-        return Some("cannot listen for signals".to_owned());
+        return Ended::Fault("cannot listen for signals".to_owned());
     };
     tokio::select! {
-        _ = term.recv() => info!(signal = "SIGTERM", "stopping"),
-        _ = interrupt.recv() => info!(signal = "SIGINT", "stopping"),
-        () = agent.left() => info!("leaving, as was asked for"),
-        message = raft.fatal() => return Some(message),
+        _ = term.recv() => {
+            info!(signal = "SIGTERM", "stopping");
+            if end.leave_on_terminate { Ended::Left } else { Ended::Stopped }
+        }
+        _ = interrupt.recv() => {
+            info!(signal = "SIGINT", "stopping");
+            if end.skip_leave_on_interrupt { Ended::Stopped } else { Ended::Left }
+        }
+        () = agent.left() => {
+            info!("leaving, as was asked for");
+            Ended::Left
+        }
+        message = raft.fatal() => Ended::Fault(message),
         Some(ended) = tasks.join_next() => {
-            return Some(match ended {
+            Ended::Fault(match ended {
                 Ok(Ok(())) => "a server task ended too early".to_owned(),
                 Ok(Err(error)) => format!("{error:#}"),
                 Err(error) => format!("a server task failed: {error}"),
-            });
+            })
         }
     }
-    None
 }
 
 async fn infallible(task: impl Future<Output = ()>) -> anyhow::Result<()> {
@@ -188,7 +224,7 @@ fn facts(config: &Config, listeners: &Listeners) -> Facts {
         version: env!("CARGO_PKG_VERSION"),
         advertise: config.advertise_addr,
         server_port: listeners.server_port,
-        serf_lan_port: config.serf_lan_port,
+        serf_lan_port: listeners.gossip_port,
         serf_wan_port: config.serf_wan_port.unwrap_or(0),
         grpc_port: first_port(&listeners.grpc),
         http_port: http_address(&listeners.http).map_or(0, |a| a.port()),
@@ -210,6 +246,9 @@ struct Listeners {
     /// For other servers; a development server goes on without, if its port is taken.
     server: Option<TcpListener>,
     server_port: u16,
+    /// Taken once, when gossip starts.
+    gossip: Option<Sockets>,
+    gossip_port: u16,
 }
 
 impl Listeners {
@@ -217,7 +256,11 @@ impl Listeners {
         let dns = dns::Bound::bind(&config.dns_addrs);
         let dns = dns.with_context(|| format!("cannot listen for DNS on {:?} (ports.dns)", config.dns_addrs))?;
         let (server, server_port) = bind_server(config).await?;
+        let gossip = gossip::bind(config).await?;
+        let gossip_port = gossip.address().context("cannot tell the port of gossip")?.port();
         Ok(Listeners {
+            gossip: Some(gossip),
+            gossip_port,
             server,
             server_port,
             http: bind_http(config).await?,

@@ -46,6 +46,16 @@ fn an_instance_registered_over_grpc_is_seen_over_grpc_http_and_dns() {
     assert_eq!((absent.rcode, absent.counts[1]), (3, 0), "{absent:?}");
 }
 
+/// Each of them is 2 MiB, for data of some kilobytes.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_server_holds_no_huge_pages() {
+    let server = Server::dev();
+    let memory = std::fs::read_to_string(format!("/proc/{}/smaps_rollup", server.pid())).expect("its memory");
+    let huge = memory.lines().find_map(|line| line.strip_prefix("AnonHugePages:"));
+    assert_eq!(huge.map(str::trim), Some("0 kB"), "{memory}");
+}
+
 #[test]
 fn a_key_is_the_same_over_http_and_grpc() {
     let server = Server::dev();

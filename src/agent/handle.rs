@@ -54,7 +54,7 @@ impl Agent {
     /// The node cannot be registered, the data directory cannot be read, or a definition is wrong.
     pub async fn start(core: Core, settings: Settings, definitions: Definitions) -> anyhow::Result<Agent> {
         // One of several servers may have to wait for a leader: then that is done by `run`.
-        let alone = core.leads();
+        let alone = core.leads_alone();
         if alone {
             register_self(&core).await.context("cannot register this node in the catalog")?;
         }

@@ -19,6 +19,7 @@ mod go_flags;
 mod help;
 mod info;
 mod keygen;
+mod keyring;
 mod kv;
 mod lock;
 mod log;
@@ -147,6 +148,7 @@ async fn run_command(
         "info" => info::run(flags, console).await,
         "join" => cluster::join(flags, usage, console).await,
         "keygen" => keygen::run(console),
+        "keyring" => keyring::run(flags, usage, console).await,
         "kv delete" => kv::delete(flags, console).await,
         "kv export" => kv::export(flags, console).await,
         "kv get" => kv::get(flags, console).await,

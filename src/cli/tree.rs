@@ -14,7 +14,6 @@ pub(crate) const REFUSED: &[(&str, &str)] = &[
     ("connect", "there is no service mesh"),
     ("exec", "nodes do not run commands for others"),
     ("intention", "there is no service mesh"),
-    ("keyring", "encryption of gossip is not built yet"),
     ("login", "access control is not built yet"),
     ("logout", "access control is not built yet"),
     ("snapshot agent", "it is a part of Consul Enterprise; run `snapshot save` from a timer instead"),
@@ -124,6 +123,7 @@ pub(crate) fn root() -> Command {
         .subcommand(super::info::command())
         .subcommand(super::cluster::join_command())
         .subcommand(super::keygen::command())
+        .subcommand(super::keyring::command())
         .subcommand(kv())
         .subcommand(super::cluster::leave_command())
         .subcommand(super::lock::command())

@@ -54,10 +54,13 @@ pub fn health(raft: &Handle, autopilot: &Autopilot, seen: &[Seen]) -> Vec<Server
 pub async fn run(raft: Handle, directory: Directory, autopilot: impl Fn() -> Autopilot + Send) {
     // Since when each server without a vote has been healthy.
     let mut stable: HashMap<u64, Instant> = HashMap::new();
+    // Since when each server has been gone.
+    let mut failed: HashMap<u64, Instant> = HashMap::new();
     let mut status = raft.subscribe_status();
     loop {
         if !raft.leadership().leads {
             stable.clear();
+            failed.clear();
             if status.changed().await.is_err() {
                 return;
             }
@@ -66,14 +69,18 @@ pub async fn run(raft: Handle, directory: Directory, autopilot: impl Fn() -> Aut
         let (settings, seen) = (autopilot(), directory.borrow().clone());
         let servers = health(&raft, &settings, &seen);
         promote(&raft, &settings, &servers, &mut stable).await;
-        bury(&raft, &settings, &servers).await;
+        bury(&raft, &settings, &servers, &mut failed).await;
         tokio::time::sleep(EVERY).await;
     }
 }
 
+fn stabilization(settings: &Autopilot) -> Duration {
+    Duration::from_nanos(settings.server_stabilization_time_ns.max(0) as u64)
+}
+
 /// A server that was healthy for long enough gets a vote.
 async fn promote(raft: &Handle, settings: &Autopilot, servers: &[ServerHealth], stable: &mut HashMap<u64, Instant>) {
-    let needed = Duration::from_nanos(settings.server_stabilization_time_ns.max(0) as u64);
+    let needed = stabilization(settings);
     stable.retain(|id, _| servers.iter().any(|s| s.member.id == *id && s.healthy && !s.member.voter));
     for server in servers.iter().filter(|s| s.healthy && !s.member.voter && !s.member.node.read_only) {
         let since = *stable.entry(server.member.id).or_insert_with(Instant::now);
@@ -87,11 +94,14 @@ async fn promote(raft: &Handle, settings: &Autopilot, servers: &[ServerHealth], 
     }
 }
 
-/// Removes servers that left, and those that failed if the others can do without them.
-async fn bury(raft: &Handle, settings: &Autopilot, servers: &[ServerHealth]) {
+/// Removes servers that left, and those that stay failed for as long as a new one is watched, if the others can do
+/// without them. One that is only restarted stays a member.
+async fn bury(raft: &Handle, settings: &Autopilot, servers: &[ServerHealth], failed: &mut HashMap<u64, Instant>) {
+    let patience = stabilization(settings);
     let voters = servers.iter().filter(|s| s.member.voter).count();
     let gone = |s: &&ServerHealth| matches!(s.presence, Some(Presence::Failed | Presence::Left)) && !s.leader;
     let dead: Vec<&ServerHealth> = servers.iter().filter(gone).collect();
+    failed.retain(|id, _| dead.iter().any(|s| s.member.id == *id));
     let dead_voters = dead.iter().filter(|s| s.member.voter).count();
     let failed_voters = dead.iter().filter(|s| s.member.voter && s.presence == Some(Presence::Failed)).count();
     // With half of them gone the others could not agree on anything, least of all on this.
@@ -101,7 +111,8 @@ async fn bury(raft: &Handle, settings: &Autopilot, servers: &[ServerHealth]) {
     for server in dead {
         let left = server.presence == Some(Presence::Left);
         let enough = voters - failed_voters >= settings.min_quorum as usize;
-        let spared = !settings.cleanup_dead_servers || !enough;
+        let since = *failed.entry(server.member.id).or_insert_with(Instant::now);
+        let spared = !settings.cleanup_dead_servers || !enough || since.elapsed() < patience;
         if !left && spared {
             continue;
         }

@@ -41,7 +41,8 @@ pub async fn run(raft: Handle, clock: Clock, founding: Founding, mut directory: 
     loop {
         let member = raft.cluster().is_some() && !raft.status().members.is_empty();
         let pause = if member {
-            keep_entry(&raft, &founding.node).await;
+            let seen = directory.borrow().clone();
+            keep_entry(&raft, &founding.node, &seen).await;
             CHECK_EVERY
         } else {
             let seen = directory.borrow_and_update().clone();
@@ -60,17 +61,25 @@ pub async fn run(raft: Handle, clock: Clock, founding: Founding, mut directory: 
     }
 }
 
-/// Tells the leader if this server's entry is missing or wrong.
-async fn keep_entry(raft: &Handle, node: &Node) {
+/// Tells the leader if this server's entry is missing or wrong. A server whose address has changed may hear of no leader,
+/// because the leader calls the old address; then any other server passes it on.
+async fn keep_entry(raft: &Handle, node: &Node, seen: &[Seen]) {
     let status = raft.status();
-    if status.leader.is_none() {
-        return;
-    }
     let known = status.members.iter().find(|m| m.id == status.id).map(|m| &m.node);
     if known == Some(node) {
         return;
     }
-    match raft.enrol(status.id, node.clone()).await {
+    let mut done = match status.leader {
+        Some(_) => raft.enrol(status.id, node.clone()).await.map_err(|e| e.to_string()),
+        None => Err("no leader is known".to_owned()),
+    };
+    for other in seen.iter().filter(|s| s.presence == Presence::Alive && s.id != node.id) {
+        if done.is_ok() {
+            break;
+        }
+        done = raft.enrol_at(&other.address).await;
+    }
+    match done {
         Ok(()) => info!(name = node.name, address = node.address, "the cluster knows this server by its new entry"),
         Err(error) => warn!(%error, "cannot tell the leader this server's name and address"),
     }

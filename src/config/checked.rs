@@ -5,7 +5,7 @@ use super::data_dir;
 use super::error::ConfigError;
 use super::flags::AgentFlags;
 use super::layers::{self, Merged};
-use super::sections::{CheckSettings, DnsSettings, HttpSettings, Limits, LogSettings, QueryTimes};
+use super::sections::{CheckSettings, DnsSettings, GossipSettings, HttpSettings, Limits, LogSettings, QueryTimes};
 use super::settings::{Settings, domain};
 use super::watch::WatchPlan;
 use crate::clock::Clock;
@@ -57,6 +57,8 @@ pub struct Config {
     pub serf_lan_port: u16,
     /// Port of gossip between datacenters, if there is any.
     pub serf_wan_port: Option<u16>,
+    /// What gossip is told.
+    pub gossip: GossipSettings,
     /// Limits on clients.
     pub limits: Limits,
     /// The shortest time to live of a session over HTTP.
@@ -189,6 +191,7 @@ impl Config {
             server_addr: SocketAddr::new(bind_addr, settings.needed_port("ports.server", 8300)?),
             serf_lan_port: settings.needed_port("ports.serf_lan", 8301)?,
             serf_wan_port: settings.port("ports.serf_wan", 8302)?,
+            gossip: settings.gossip(bind_addr, dev)?,
             limits: settings.limits()?,
             session_ttl_min: settings.session_ttl_min()?,
             autopilot: settings.autopilot()?,

@@ -58,7 +58,6 @@ pub(crate) fn is_block(path: &str) -> bool {
 }
 
 const ALONE: &str = "this version runs a single server";
-const NO_GOSSIP: &str = "a single server gossips with nobody";
 const NO_ACL: &str = "it is only read when acl.enabled is true, which is refused";
 const ACL: &str = "this version does not enforce access control lists";
 const NO_TLS: &str = "this version speaks plain text only";
@@ -106,6 +105,33 @@ pub(crate) const KEYS: &[Key] = &[
     built("ports.serf_lan", Int).flag("serf-lan-port", "Port of gossip in the datacenter, 8301 by default."),
     built("ports.serf_wan", Int)
         .flag("serf-wan-port", "Port of gossip between datacenters, 8302 by default; -1 for none."),
+    // Gossip.
+    built("serf_lan", Text).flag("serf-lan-bind", "IP address that gossip binds. The bind address by default."),
+    built("start_join", Texts).flag("join", "Address of a member to join at the start. May be repeated."),
+    built("retry_join", Texts).flag("retry-join", "Address of a member to join, until it succeeds. May be repeated."),
+    built("retry_interval", Text).flag("retry-interval", "Time between two attempts to join, 30s by default."),
+    built("retry_max", Int).flag("retry-max", "Attempts to join, after which the agent ends. 0 for no end."),
+    built("rejoin_after_leave", Bool).flag("rejoin", "Joins earlier members again even after having left."),
+    built("encrypt", Text).flag("encrypt", "Key for the encryption of gossip, in base64."),
+    built("encrypt_verify_incoming", Bool),
+    built("encrypt_verify_outgoing", Bool),
+    built("disable_keyring_file", Bool).flag("disable-keyring-file", "Keeps no keys in the data directory."),
+    built("disable_coordinates", Bool),
+    built("leave_on_terminate", Bool),
+    built("skip_leave_on_interrupt", Bool),
+    built("reconnect_timeout", Text),
+    built("gossip_lan.gossip_interval", Text),
+    built("gossip_lan.gossip_nodes", Int),
+    built("gossip_lan.probe_interval", Text),
+    built("gossip_lan.probe_timeout", Text),
+    built("gossip_lan.retransmit_mult", Int),
+    built("gossip_lan.suspicion_mult", Int),
+    not_built("serf_lan_allowed_cidrs", Texts, "use encrypt to keep others out").also("serf-lan-allowed-cidrs"),
+    no_effect("serf_wan_allowed_cidrs", Texts, ONE_DC).also("serf-wan-allowed-cidrs"),
+    no_effect("gossip_wan", Any, ONE_DC),
+    no_effect("reconnect_timeout_wan", Text, ONE_DC),
+    no_effect("serf_wan", Text, ONE_DC).also("serf-wan-bind"),
+    no_effect("protocol", Int, "there is one version of the protocol").also("protocol"),
     // Logs and process.
     built("log_level", Text)
         .flag("log-level", "Least important level that is logged: trace, debug, info, warn or err."),
@@ -200,11 +226,6 @@ pub(crate) const KEYS: &[Key] = &[
     unless(is_true, "disable_host_node_id", Bool, "node ids are random and kept in the data directory")
         .also("disable-host-node-id"),
     unless(is_true, "disable_remote_exec", Bool, "this version runs no commands for others"),
-    no_effect("disable_keyring_file", Bool, NO_GOSSIP).also("disable-keyring-file"),
-    no_effect("disable_coordinates", Bool, NO_GOSSIP),
-    no_effect("leave_on_terminate", Bool, "a single server has nobody to leave"),
-    no_effect("skip_leave_on_interrupt", Bool, "a single server has nobody to leave"),
-    no_effect("rejoin_after_leave", Bool, ALONE).also("rejoin"),
     no_effect("enable_debug", Bool, "there are no profiling endpoints to open"),
     no_effect("translate_wan_addrs", Bool, ONE_DC),
     no_effect("discovery_max_stale", Text, "a single server is never stale"),
@@ -212,7 +233,6 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("rpc.enable_streaming", Bool, "changes are always streamed"),
     no_effect("cache", Any, "reads are served from memory without a cache in between"),
     no_effect("http_config.use_cache", Bool, "reads are served from memory without a cache in between"),
-    no_effect("protocol", Int, NO_GOSSIP).also("protocol"),
     no_effect("raft_protocol", Int, RAFT).also("raft-protocol"),
     no_effect("raft_snapshot_threshold", Int, RAFT),
     no_effect("raft_snapshot_interval", Text, RAFT),
@@ -220,16 +240,6 @@ pub(crate) const KEYS: &[Key] = &[
     built("performance.raft_multiplier", Int),
     no_effect("performance.leave_drain_time", Text, ALONE),
     no_effect("performance.rpc_hold_timeout", Text, ALONE),
-    no_effect("gossip_lan", Any, NO_GOSSIP),
-    no_effect("gossip_wan", Any, NO_GOSSIP),
-    no_effect("reconnect_timeout", Text, NO_GOSSIP),
-    no_effect("reconnect_timeout_wan", Text, NO_GOSSIP),
-    no_effect("serf_lan", Text, NO_GOSSIP).also("serf-lan-bind"),
-    no_effect("serf_wan", Text, NO_GOSSIP).also("serf-wan-bind"),
-    no_effect("serf_lan_allowed_cidrs", Texts, NO_GOSSIP).also("serf-lan-allowed-cidrs"),
-    no_effect("serf_wan_allowed_cidrs", Texts, NO_GOSSIP).also("serf-wan-allowed-cidrs"),
-    no_effect("encrypt_verify_incoming", Bool, NO_GOSSIP),
-    no_effect("encrypt_verify_outgoing", Bool, NO_GOSSIP),
     no_effect("limits.rpc_max_conns_per_client", Int, "connections to gRPC are not counted in this version"),
     no_effect("limits.rpc_rate", Number, ALONE),
     no_effect("limits.rpc_max_burst", Int, ALONE),
@@ -244,9 +254,7 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("tls_cipher_suites", Text, TLS_OFF),
     no_effect("tls_prefer_server_cipher_suites", Bool, TLS_OFF),
     no_effect("server_name", Text, TLS_OFF),
-    no_effect("retry_interval", Text, ALONE).also("retry-interval"),
     no_effect("retry_interval_wan", Text, ALONE).also("retry-interval-wan"),
-    no_effect("retry_max", Int, ALONE).also("retry-max"),
     no_effect("retry_max_wan", Int, ALONE).also("retry-max-wan"),
     no_effect("ui_content_path", Text, UI).also("ui-content-path"),
     no_effect("acl.default_policy", Text, NO_ACL),
@@ -261,9 +269,7 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("acl.tokens", Any, NO_ACL),
     no_effect("primary_gateways_interval", Text, ONE_DC),
     // Refused, unless the value asks for nothing.
-    not_built("start_join", Texts, ALONE).also("join"),
     not_built("start_join_wan", Texts, ONE_DC).also("join-wan"),
-    not_built("retry_join", Texts, ALONE).also("retry-join"),
     not_built("retry_join_wan", Texts, ONE_DC).also("retry-join-wan"),
     not_built("primary_gateways", Texts, ONE_DC).also("primary-gateway"),
     not_built("advertise_addr_wan", Text, ONE_DC).also("advertise-wan"),
@@ -271,7 +277,6 @@ pub(crate) const KEYS: &[Key] = &[
     not_built("advertise_addr_ipv6", Text, "use advertise_addr"),
     not_built("advertise_addr_wan_ipv4", Text, ONE_DC),
     not_built("advertise_addr_wan_ipv6", Text, ONE_DC),
-    not_built("encrypt", Text, NO_GOSSIP).also("encrypt"),
     not_built("ca_file", Text, NO_TLS),
     not_built("ca_path", Text, NO_TLS),
     not_built("cert_file", Text, NO_TLS),

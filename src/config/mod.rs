@@ -35,7 +35,8 @@ pub use error::ConfigError;
 pub(crate) use flags::parse_bool;
 pub use flags::{AgentFlags, Arity, Flag};
 pub use sections::{
-    CheckSettings, DnsSettings, HttpSettings, Limits, LogFile, LogSettings, QueryTimes, SoaSettings, UnixSocket,
+    CheckSettings, DnsSettings, GossipSettings, HttpSettings, Limits, LogFile, LogSettings, QueryTimes, SoaSettings,
+    UnixSocket,
 };
 pub use source::Format;
 pub use watch::{WatchHandler, WatchPlan, WatchTarget};

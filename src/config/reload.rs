@@ -52,6 +52,7 @@ impl Config {
             ("addresses.dns and ports.dns", self.dns_addrs != new.dns_addrs),
             ("ports.server", self.server_addr != new.server_addr),
             ("ports.serf_lan and ports.serf_wan", self.serf_ports() != new.serf_ports()),
+            ("the settings of gossip", self.gossip != new.gossip),
             ("http_config and unix_sockets", self.http != new.http),
             ("session_ttl_min", self.session_ttl_min != new.session_ttl_min),
             ("default_query_time and max_query_time", self.query_times != new.query_times),

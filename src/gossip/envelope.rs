@@ -5,7 +5,9 @@
 //! that somebody has kept and sends again; the failure detector takes each for what it was when it was made.
 
 use super::keyring::KeyError;
-use aws_lc_rs::aead::{AES_128_GCM, AES_192_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use aes_gcm::aead::consts::U12;
+use aes_gcm::aes::Aes192;
+use aes_gcm::{AeadInOut, Aes128Gcm, Aes256Gcm, AesGcm, Error, KeyInit, Tag};
 use sha2::{Digest, Sha256};
 use std::fmt;
 use std::ops::Range;
@@ -16,13 +18,15 @@ const VERSION: u8 = 1;
 const PLAIN: u8 = 0;
 const SEALED: u8 = 1;
 const KEY_ID_LEN: usize = 4;
+const NONCE_LEN: usize = 12;
+const TAG_LEN: usize = 16;
 
 /// Bytes of a label, at most.
-pub const LABEL_BYTES_MAX: usize = 64;
+pub(super) const LABEL_BYTES_MAX: usize = 64;
 
 /// Why a packet is refused.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum OpenError {
+pub(super) enum OpenError {
     /// It ends too early.
     #[error("the packet is cut short")]
     Short,
@@ -47,22 +51,55 @@ pub enum OpenError {
 pub(super) struct Seal {
     key: Vec<u8>,
     id: [u8; KEY_ID_LEN],
-    cipher: LessSafeKey,
+    cipher: Cipher,
+}
+
+/// AES-GCM with one of the three sizes of keys.
+enum Cipher {
+    Aes128(Aes128Gcm),
+    Aes192(AesGcm<Aes192, U12>),
+    Aes256(Aes256Gcm),
+}
+
+impl Cipher {
+    fn new(key: &[u8]) -> Result<Cipher, KeyError> {
+        let made = match key.len() {
+            16 => Aes128Gcm::new_from_slice(key).map(Cipher::Aes128),
+            24 => AesGcm::new_from_slice(key).map(Cipher::Aes192),
+            _ => Aes256Gcm::new_from_slice(key).map(Cipher::Aes256),
+        };
+        made.map_err(|_| KeyError::Size)
+    }
+
+    /// Encrypts in place; returns the tag.
+    fn seal(&self, nonce: [u8; NONCE_LEN], head: &[u8], body: &mut [u8]) -> Result<[u8; TAG_LEN], Error> {
+        let (nonce, body) = (nonce.into(), body.into());
+        let tag = match self {
+            Cipher::Aes128(cipher) => cipher.encrypt_inout_detached(&nonce, head, body),
+            Cipher::Aes192(cipher) => cipher.encrypt_inout_detached(&nonce, head, body),
+            Cipher::Aes256(cipher) => cipher.encrypt_inout_detached(&nonce, head, body),
+        };
+        tag.map(Into::into)
+    }
+
+    /// Decrypts in place what has this tag.
+    fn open(&self, nonce: [u8; NONCE_LEN], head: &[u8], body: &mut [u8], tag: [u8; TAG_LEN]) -> Result<(), Error> {
+        let (nonce, body, tag) = (nonce.into(), body.into(), Tag::from(tag));
+        match self {
+            Cipher::Aes128(cipher) => cipher.decrypt_inout_detached(&nonce, head, body, &tag),
+            Cipher::Aes192(cipher) => cipher.decrypt_inout_detached(&nonce, head, body, &tag),
+            Cipher::Aes256(cipher) => cipher.decrypt_inout_detached(&nonce, head, body, &tag),
+        }
+    }
 }
 
 impl Seal {
     pub(super) fn new(key: &[u8]) -> Result<Seal, KeyError> {
-        let algorithm = match key.len() {
-            16 => &AES_128_GCM,
-            24 => &AES_192_GCM,
-            32 => &AES_256_GCM,
-            _ => return Err(KeyError::Size),
-        };
-        let cipher = UnboundKey::new(algorithm, key).map_err(|_| KeyError::Size)?;
+        let cipher = Cipher::new(key)?;
         let digest = Sha256::digest(key);
         let mut id = [0; KEY_ID_LEN];
         id.copy_from_slice(&digest[..KEY_ID_LEN]);
-        Ok(Seal { key: key.to_vec(), id, cipher: LessSafeKey::new(cipher) })
+        Ok(Seal { key: key.to_vec(), id, cipher })
     }
 
     pub(super) fn key(&self) -> &[u8] {
@@ -79,7 +116,7 @@ impl fmt::Debug for Seal {
 /// Wraps a body; `random`: used once only.
 pub(super) fn seal(label: &str, seal: Option<&Seal>, body: &[u8], random: [u8; 16]) -> Vec<u8> {
     let label = &label.as_bytes()[..label.len().min(LABEL_BYTES_MAX)];
-    let mut packet = Vec::with_capacity(3 + label.len() + KEY_ID_LEN + NONCE_LEN + body.len() + 16);
+    let mut packet = Vec::with_capacity(3 + label.len() + KEY_ID_LEN + NONCE_LEN + body.len() + TAG_LEN);
     packet.extend([VERSION, if seal.is_some() { SEALED } else { PLAIN }, label.len() as u8]);
     packet.extend(label);
     let Some(seal) = seal else {
@@ -89,13 +126,12 @@ pub(super) fn seal(label: &str, seal: Option<&Seal>, body: &[u8], random: [u8; 1
     packet.extend(seal.id);
     let mut nonce = [0; NONCE_LEN];
     nonce.copy_from_slice(&random[..NONCE_LEN]);
-    let aad = Aad::from(packet.clone());
+    let head = packet.clone();
     packet.extend(nonce);
     let start = packet.len();
     packet.extend(body);
-    let tag = seal.cipher.seal_in_place_separate_tag(Nonce::assume_unique_for_key(nonce), aad, &mut packet[start..]);
-    match tag {
-        Ok(tag) => packet.extend(tag.as_ref()),
+    match seal.cipher.seal(nonce, &head, &mut packet[start..]) {
+        Ok(tag) => packet.extend(tag),
         // Only a body of many gigabytes can fail; nobody accepts an empty packet.
         Err(_) => packet.clear(),
     }
@@ -126,16 +162,18 @@ pub(super) fn open(
     }
     let head = body + KEY_ID_LEN;
     let start = head + NONCE_LEN;
-    if packet.len() < start + 16 {
+    if packet.len() < start + TAG_LEN {
         return Err(OpenError::Short);
     }
     let seal = seals.iter().find(|seal| seal.id == packet[body..head]).ok_or(OpenError::Key)?;
-    let mut nonce = [0; NONCE_LEN];
+    let end = packet.len() - TAG_LEN;
+    let (mut nonce, mut tag) = ([0; NONCE_LEN], [0; TAG_LEN]);
     nonce.copy_from_slice(&packet[head..start]);
-    let aad = Aad::from(packet[..head].to_vec());
-    let opened = seal.cipher.open_in_place(Nonce::assume_unique_for_key(nonce), aad, &mut packet[start..]);
-    let length = opened.map_err(|_| OpenError::Forged)?.len();
-    Ok(start..start + length)
+    tag.copy_from_slice(&packet[end..]);
+    let (head, rest) = packet.split_at_mut(head);
+    let body = &mut rest[NONCE_LEN..end - head.len()];
+    seal.cipher.open(nonce, head, body, tag).map_err(|_| OpenError::Forged)?;
+    Ok(start..end)
 }
 
 #[cfg(test)]
@@ -145,6 +183,20 @@ mod tests {
 
     fn seals(keys: &[u8]) -> Vec<Arc<Seal>> {
         keys.iter().map(|n| Arc::new(Seal::new(&[*n; 32]).unwrap())).collect()
+    }
+
+    #[test]
+    fn the_bytes_of_a_sealed_packet_do_not_change() {
+        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let golden = [
+            (16, "010103646331d761d406090909090909090909090909cacb063d362b004a3eca8423128a19b5abbea37dc5"),
+            (24, "010103646331bb7a0e28090909090909090909090909ec44e166263f4342404808b10ef0a4040bb5787cd6"),
+            (32, "0101036463314bb06f8e0909090909090909090909094fe0e8f8d121a3aa24084224587c51c96089e7ec58"),
+        ];
+        for (size, bytes) in golden {
+            let key = Seal::new(&vec![7; size]).unwrap();
+            assert_eq!(hex(&seal("dc1", Some(&key), b"hello", [9; 16])), bytes);
+        }
     }
 
     proptest! {

@@ -196,9 +196,9 @@ impl Gossip {
     }
 
     /// Sends a message of at most some hundred bytes to all other nodes, best effort.
-    pub async fn fire_event(&self, body: Vec<u8>) {
-        // Lost if gossip has ended: nobody could hear it.
-        let _ = self.inner.commands.send(Command::Event(body)).await;
+    pub fn fire_event(&self, body: Vec<u8>) {
+        // Lost if gossip has ended or has more to do than it can.
+        let _ = self.inner.commands.try_send(Command::Event(body));
     }
 
     /// The messages of other nodes from now on.

@@ -17,6 +17,7 @@ mod keyring;
 mod member;
 mod peer;
 mod relay;
+mod resolve;
 mod runtime;
 mod stream;
 mod swim;
@@ -30,7 +31,8 @@ mod simulation;
 
 pub use engine::{Identity, TagsTooLarge};
 pub use handle::{Gossip, JoinError, KeyReport, StartError};
-pub use keyring::{KeyError, KeyVerb, Protection, read_keys, write_keys};
+pub use keyring::{KEYS_MAX, KeyError, KeyVerb, Protection, read_keys, write_keys};
 pub use member::{Member, Members, Status};
+pub use resolve::{resolve, split};
 pub use runtime::Sockets;
 pub use tuning::Tuning;

@@ -9,11 +9,11 @@ use thiserror::Error;
 /// One life of a process that gossips. A process that starts again on the same address is another peer, and so is one
 /// that was declared dead and comes back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Peer {
+pub(super) struct Peer {
     /// Where it listens, for datagrams and streams.
-    pub address: SocketAddr,
+    pub(super) address: SocketAddr,
     /// Grows with every life; milliseconds since the epoch when the process started, and one more per comeback.
-    pub generation: u64,
+    pub(super) generation: u64,
 }
 
 impl Identity for Peer {
@@ -34,7 +34,7 @@ impl Identity for Peer {
 
 /// Why bytes are no message of the failure detector.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
-pub enum Malformed {
+pub(super) enum Malformed {
     /// There are fewer bytes than they announce.
     #[error("the message is cut short")]
     Short,

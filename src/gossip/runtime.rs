@@ -214,6 +214,7 @@ impl Driver {
 
     /// Tells the others, then ends.
     async fn leave(&mut self) {
+        let alone = !self.engine.has_company();
         self.engine.begin_leave();
         self.flush();
         let deadline = Instant::now() + LEAVE_TIME;
@@ -222,7 +223,7 @@ impl Driver {
         }
         self.engine.finish_leave();
         self.flush();
-        for _ in 0..LEAVE_REPEATS {
+        for _ in 0..if alone { 0 } else { LEAVE_REPEATS } {
             sleep(LEAVE_PAUSE).await;
             self.engine.repeat_leave();
             self.flush();

@@ -24,7 +24,7 @@ const STREAM_PEERS_MAX: usize = 4_096;
 
 /// How a packet travels.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Path {
+pub(super) enum Path {
     /// A datagram: fast, and it may be lost.
     Datagram,
     /// A stream of its own.

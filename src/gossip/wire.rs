@@ -10,9 +10,9 @@ use uuid::Uuid;
 /// Bytes of a name, at most.
 const NAME_BYTES_MAX: usize = 256;
 /// Bytes of all tags with their names, at most.
-pub const TAG_BYTES_MAX: usize = 640;
+pub(super) const TAG_BYTES_MAX: usize = 640;
 /// Tags of one member, at most.
-pub const TAGS_MAX: usize = 64;
+const TAGS_MAX: usize = 64;
 
 /// A tag.
 #[derive(Clone, PartialEq, Message)]

@@ -17,6 +17,7 @@ mod error;
 pub(crate) mod fuzz;
 mod gateway;
 mod gzip;
+mod head_timer;
 mod json;
 mod limits;
 mod meter;

@@ -2,18 +2,19 @@
 
 use super::Options;
 use super::gateway::{Answering, Gateway};
+use super::head_timer::HeadTimer;
 use crate::service::Core;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::rt::TokioIo;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio_util::either::Either;
 use tokio_util::task::TaskTracker;
 
 /// A connection that sends no complete request head for so long is closed, an idle one too: longer than the 90 s after
@@ -66,13 +67,10 @@ async fn accept(listener: Listener, gateway: Arc<Gateway>, clients: Arc<Clients>
                     tracing::debug!(%error, "TCP_NODELAY was refused");
                 }
                 let gateway = gateway.clone();
-                tasks.spawn(async move {
-                    connection(stream, gateway, Some(peer)).await;
-                    drop(place);
-                });
+                tasks.spawn(connection(Either::Left(stream), gateway, Some((peer, place))));
             }
             Stream::Unix(stream) => {
-                tasks.spawn(connection(stream, gateway.clone(), None));
+                tasks.spawn(connection(Either::Right(stream), gateway.clone(), None));
             }
         }
     }
@@ -120,15 +118,13 @@ fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: Option<IpAdd
     }))
 }
 
-async fn connection(
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
-    gateway: Arc<Gateway>,
-    peer: Option<IpAddr>,
-) {
+/// Both kinds of streams in one type, for one copy of HTTP's code.
+async fn connection(stream: Either<TcpStream, UnixStream>, gateway: Arc<Gateway>, client: Option<(IpAddr, Place)>) {
+    let (peer, _place) = client.unzip();
     let draining = gateway.draining.clone();
     let service = service_fn(move |request| answer(&gateway, request, peer));
     let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
+        .timer(HeadTimer::default())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(BUFFER_BYTES_MAX)
         // Scripts grep for the spelling that Consul uses.

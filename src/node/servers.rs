@@ -9,7 +9,7 @@ use crate::{config::Config, grpc};
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::JoinSet;
+use tokio::task::{AbortHandle, JoinSet};
 use tracing::{info, warn};
 
 /// How long a server that was a member waits at its start for what it missed, before it answers from what it has.
@@ -21,6 +21,8 @@ const END: Duration = Duration::from_secs(1);
 pub(super) struct Servers {
     stopping: watch::Sender<bool>,
     tasks: JoinSet<()>,
+    /// Keeps this server a member.
+    forming: AbortHandle,
     raft: Handle,
 }
 
@@ -46,11 +48,11 @@ impl Servers {
                 }
             });
         }
-        tasks.spawn(cluster::run_form(raft.clone(), clock.clone(), founding, directory.clone()));
+        let forming = tasks.spawn(cluster::run_form(raft.clone(), clock.clone(), founding, directory.clone()));
         let (settings, caring) = (core.clone(), core.clone());
         tasks.spawn(cluster::run_autopilot(raft.clone(), directory, move || settings.autopilot()));
         tasks.spawn(caring.run_first_autopilot(first.clone()));
-        Servers { stopping, tasks, raft: raft.clone() }
+        Servers { stopping, tasks, forming, raft: raft.clone() }
     }
 
     /// Waits until this server may answer without showing an older state than in its last life.
@@ -76,6 +78,19 @@ impl Servers {
                 Ok(()) => info!("another server leads now"),
                 Err(error) => warn!(%error, "cannot hand leadership over"),
             }
+        }
+    }
+
+    /// Takes this server out of the cluster for good, unless it is the last one.
+    pub(super) async fn leave(&self) {
+        let status = self.raft.status();
+        if status.members.iter().filter(|m| m.voter && m.id != status.id).count() == 0 {
+            return;
+        }
+        self.forming.abort();
+        match self.raft.remove(status.id).await {
+            Ok(()) => info!("this server is no longer a member of the cluster"),
+            Err(error) => warn!(%error, "cannot leave the cluster"),
         }
     }
 

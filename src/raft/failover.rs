@@ -15,11 +15,13 @@ use std::time::Duration;
 
 /// Before a lost connection is tried again.
 const RETRY: Duration = Duration::from_millis(500);
-/// Between two attempts to be elected, and what a server of higher rank waits before its first: two that ask at once
-/// split the votes.
-const STEP: Duration = Duration::from_millis(40);
+/// What a server of higher rank waits before its first attempt: two that ask at once split the votes.
+const RANK_STEP: Duration = Duration::from_millis(60);
+/// Before the second attempt, and how much longer before each later one: an attempt begins the count of answers anew, so
+/// a busy server must not be asked faster than it answers.
+const ATTEMPT_STEP: Duration = Duration::from_millis(100);
 /// Attempts before the ordinary timeout is left to do it.
-const ATTEMPTS: u32 = 25;
+const ATTEMPTS: u32 = 5;
 
 type Metrics = RaftServerMetrics<TypeConfig>;
 
@@ -74,8 +76,8 @@ async fn replace(raft: &Raft, seen: &Metrics, own: u64) {
         if raft.handle_transfer_leader(over).await.is_err() {
             return;
         }
-        let first = attempt == 0;
-        tokio::time::sleep(STEP * if first { rank as u32 } else { 1 }).await;
+        let pause = if attempt == 0 { RANK_STEP * rank as u32 } else { ATTEMPT_STEP * attempt };
+        tokio::time::sleep(pause).await;
         let server = raft.server_metrics();
         let (vote, leader) = (server.borrow_watched().vote, server.borrow_watched().current_leader);
         if vote != seen.vote || leader != Some(dead) || raft.trigger().elect(true).await.is_err() {

@@ -45,7 +45,12 @@ impl Handle {
         let deadline = Instant::now() + LEADER_WAIT;
         loop {
             let done = match self.leader_elsewhere() {
-                None => self.submit(&proposal).await,
+                None if self.leads_alone() => self.submit(&proposal).await,
+                // A leader that is cut off learns only later that another one leads.
+                None => match tokio::time::timeout(WRITE_LIMIT, self.submit(&proposal)).await {
+                    Ok(done) => done,
+                    Err(_) => return Err(ProposeError::OutcomeUnknown),
+                },
                 Some(leader) => self.forward(&leader, &proposal).await,
             };
             let again = match &done {

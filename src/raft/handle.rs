@@ -146,6 +146,11 @@ impl Handle {
         Handle { inner }
     }
 
+    /// Whether this server is the only voter, leads, and has applied an entry of its term.
+    pub fn leads_alone(&self) -> bool {
+        self.inner.leads_alone()
+    }
+
     /// Proposes a command here, whether or not another server leads.
     pub(super) async fn propose_here(
         &self,
@@ -347,7 +352,15 @@ async fn watch_server(
     while server.changed().await.is_ok() {
         let Some(inner) = inner.upgrade() else { return };
         let parts = &inner.parts;
-        inner.status.send_replace(status::current(&parts.raft, parts.link.cluster.get().copied()));
+        let now = status::current(&parts.raft, parts.link.cluster.get().copied());
+        let before = inner.status.send_replace(now.clone());
+        match &now.leader {
+            Some((id, _))
+                if before.leader.as_ref().is_some_and(|(known, _)| known == id) && before.term == now.term => {}
+            Some((_, node)) => tracing::info!(leader = node.name, term = now.term, "a server leads"),
+            None if before.leader.is_some() => tracing::warn!(term = now.term, "no leader is known"),
+            None => {}
+        }
     }
 }
 

@@ -20,6 +20,10 @@ use std::time::Duration;
 /// How long to wait before a server that could not be reached is tried again; short, because a restart is short.
 const RETRY: Duration = Duration::from_millis(200);
 
+/// openraft gives an answer the time of one heartbeat. A busy disk or processor takes longer now and then, and whatever
+/// was sent would have to be sent again.
+const ANSWER: Duration = Duration::from_millis(500);
+
 /// Makes clients for peers.
 #[derive(Clone)]
 pub(super) struct Network {
@@ -49,7 +53,8 @@ fn damaged(error: &io::Error) -> RPCError<TypeConfig> {
 
 impl Peer {
     async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
-        self.link.ask_node(&self.target, question, option.hard_ttl()).await.map_err(|e| failed(&e))
+        let limit = option.hard_ttl().max(ANSWER);
+        self.link.ask_node(&self.target, question, limit).await.map_err(|e| failed(&e))
     }
 }
 

@@ -6,6 +6,7 @@ use super::lease::Leases;
 use crate::clock::Clock;
 use crate::cluster::Directory;
 use crate::command::{Command, Outcome, Rejection};
+use crate::gossip::Gossip;
 use crate::model::RequestId;
 use crate::raft::{Handle, ProposeError};
 use crate::watch::Hub;
@@ -89,9 +90,12 @@ pub(super) struct Inner {
     pub(super) events: Events,
     /// The servers that gossip knows.
     pub(super) directory: OnceLock<Directory>,
+    gossip: OnceLock<Gossip>,
     drain: watch::Sender<bool>,
     /// Making and restoring snapshots costs memory: one at a time.
     pub(super) snapshots: Semaphore,
+    /// How often each command was done and not done: a write must not look its counter up by name.
+    counters: papaya::HashMap<&'static str, [metrics::Counter; 2]>,
     pub(super) started_ms: u64,
 }
 
@@ -108,8 +112,10 @@ impl Core {
             leases,
             events: Events::default(),
             directory: OnceLock::new(),
+            gossip: OnceLock::new(),
             drain: watch::Sender::new(false),
             snapshots: Semaphore::new(1),
+            counters: papaya::HashMap::new(),
         };
         let inner = Arc::new(inner);
         inner.raft.answer_with(Core::answering(&inner));
@@ -129,6 +135,22 @@ impl Core {
     /// Time and randomness.
     pub fn clock(&self) -> &Clock {
         &self.inner.clock
+    }
+
+    /// Sets what spreads events and knows the members; the first one stays.
+    pub fn set_gossip(&self, gossip: Gossip) {
+        // A second one would be a fault of the only caller, and changes nothing.
+        let _ = self.inner.gossip.set(gossip);
+    }
+
+    /// Gossip of this process, if it gossips.
+    pub fn gossip(&self) -> Option<&Gossip> {
+        self.inner.gossip.get()
+    }
+
+    /// Whether this server leads a cluster of itself.
+    pub fn leads_alone(&self) -> bool {
+        self.inner.raft.leads_alone()
     }
 
     /// Whether this server leads.
@@ -212,8 +234,14 @@ impl Core {
             Ok((_, Err(rejection))) => Err(Error::Rejected(rejection)),
             Err(error) => Err(Error::from(error)),
         };
-        let outcome = if result.is_ok() { "ok" } else { "error" };
-        metrics::counter!("lictor_commands_total", "op" => op, "outcome" => outcome).increment(1);
+        let outcome = |outcome| metrics::counter!("lictor_commands_total", "op" => op, "outcome" => outcome);
+        let counters = self.inner.counters.pin();
+        let [ok, error] = counters.get_or_insert_with(op, || ["ok", "error"].map(outcome));
+        if result.is_ok() {
+            ok.increment(1)
+        } else {
+            error.increment(1)
+        }
         result
     }
 }

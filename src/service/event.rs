@@ -1,13 +1,15 @@
 //! User events: small messages to all nodes, best effort, kept in memory. A node keeps those whose filters pick it, the
-//! last [`EVENTS_MAX`] of them. Missing: gossip, which brings the events of other nodes.
+//! last [`EVENTS_MAX`] of them. Gossip brings the events of other nodes, each once.
 
 use super::Core;
 use crate::machine::State;
 use crate::model::filter::Pattern;
 use bytes::Bytes;
+use prost::Message;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use thiserror::Error;
+use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use uuid::Uuid;
 
@@ -55,6 +57,51 @@ pub enum EventError {
         /// Already name, payload and filters are, and not only what goes around them.
         content: bool,
     },
+}
+
+/// An event between nodes.
+#[derive(Clone, PartialEq, Message)]
+struct Spread {
+    #[prost(bytes = "vec", tag = "1")]
+    id: Vec<u8>,
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(bytes = "bytes", tag = "3")]
+    payload: Bytes,
+    #[prost(string, tag = "4")]
+    node_filter: String,
+    #[prost(string, tag = "5")]
+    service_filter: String,
+    #[prost(string, tag = "6")]
+    tag_filter: String,
+    #[prost(uint64, tag = "7")]
+    ltime: u64,
+}
+
+impl Spread {
+    fn of(event: &UserEvent) -> Spread {
+        Spread {
+            id: event.id.as_bytes().to_vec(),
+            name: event.name.clone(),
+            payload: event.payload.clone(),
+            node_filter: event.node_filter.clone(),
+            service_filter: event.service_filter.clone(),
+            tag_filter: event.tag_filter.clone(),
+            ltime: event.ltime,
+        }
+    }
+
+    fn event(self) -> Option<UserEvent> {
+        Some(UserEvent {
+            id: Uuid::from_slice(&self.id).ok()?,
+            name: self.name,
+            payload: self.payload,
+            node_filter: self.node_filter,
+            service_filter: self.service_filter,
+            tag_filter: self.tag_filter,
+            ltime: self.ltime,
+        })
+    }
 }
 
 /// The events of this node.
@@ -123,26 +170,64 @@ impl Core {
     pub fn fire_event(&self, event: UserEvent) -> Result<UserEvent, EventError> {
         let filters = Filters::of(&event)?;
         check_size(&event)?;
-        let mut event = UserEvent { id: self.inner.clock.uuid(), ..event };
-        let fired = event.clone();
+        let fired = UserEvent { id: self.inner.clock.uuid(), ..event };
+        let kept = self.keep_event(fired.clone(), &filters);
+        if let Some(gossip) = self.gossip() {
+            gossip.fire_event(Spread::of(&kept).encode_to_vec());
+        }
+        Ok(fired)
+    }
+
+    /// Keeps an event if it is for this node. An event without a time gets the next one; the time of another node's
+    /// moves this node's clock.
+    fn keep_event(&self, mut event: UserEvent, filters: &Filters) -> UserEvent {
         let state = self.inner.raft.state();
         let picked = filters.pick(&self.inner.facts.node_name, &state);
         {
             // The ring is whole after every statement.
             let mut ring = self.inner.events.ring.lock().unwrap_or_else(PoisonError::into_inner);
-            ring.ltime += 1;
-            event.ltime = ring.ltime;
+            if event.ltime == 0 {
+                event.ltime = ring.ltime.saturating_add(1);
+            }
+            ring.ltime = ring.ltime.max(event.ltime);
             if picked {
                 if ring.events.len() == EVENTS_MAX {
                     ring.events.pop_front();
                 }
-                ring.events.push_back(Arc::new(event));
+                ring.events.push_back(Arc::new(event.clone()));
             }
         }
         if picked {
             self.inner.events.changed.send_replace(());
         }
-        Ok(fired)
+        event
+    }
+
+    /// Keeps the events of other nodes until this server drains.
+    pub async fn run_events(self) {
+        let Some(gossip) = self.gossip() else { return };
+        let mut events = gossip.events();
+        loop {
+            let body = tokio::select! {
+                body = events.recv() => body,
+                () = self.drained() => return,
+            };
+            match body {
+                Ok(body) => self.hear_event(&body),
+                Err(RecvError::Lagged(lost)) => tracing::warn!(lost, "events of other nodes were lost"),
+                Err(RecvError::Closed) => return,
+            }
+        }
+    }
+
+    /// An event of another node; what is malformed is not kept.
+    fn hear_event(&self, body: &[u8]) {
+        let event = Spread::decode(body).ok().and_then(Spread::event);
+        if let Some(event) = event.filter(|event| event.ltime > 0 && check_size(event).is_ok())
+            && let Ok(filters) = Filters::of(&event)
+        {
+            self.keep_event(event, &filters);
+        }
     }
 
     /// The events that this node keeps, oldest first.

@@ -19,6 +19,7 @@ mod lease;
 mod operator;
 mod query;
 mod read;
+mod reconcile;
 mod registry;
 mod session;
 mod snapshot;
@@ -36,6 +37,7 @@ pub use kv::PutDone;
 pub use operator::{Peer, PeerName};
 pub use query::{near_first, query_instances};
 pub use read::{Consistency, ReadOptions, View};
+pub use reconcile::Reach;
 pub use session::{Proof, SessionSpec};
 
 /// Consul's node name for instances that have no node.

@@ -24,6 +24,13 @@ const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 /// Rows of history that one checkpoint removes at most.
 const TRIM_SLICE: u64 = 16_384;
 
+/// Lets other threads go first: nobody waits for a checkpoint, but whoever waits for a write shares the processor with it.
+fn step_back() {
+    // Elsewhere it would be the whole process. Where it is refused, some answers are later and nothing is wrong.
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::nice(5);
+}
+
 /// How much history of changes the file holds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct History {
@@ -67,6 +74,7 @@ impl Mirror {
 
     /// Works until the checkpoint is closed or fails.
     pub(super) fn run(mut self) {
+        step_back();
         loop {
             let inbox = self.wait();
             let closing = inbox.closing;

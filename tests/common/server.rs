@@ -85,7 +85,8 @@ impl Server {
 
     fn start(args: Vec<String>) -> Self {
         let log = Arc::new(Mutex::new(VecDeque::new()));
-        let ports = ["-http-port=0", "-grpc-port=0", "-dns-port=0", "-server-port=0"].map(str::to_owned);
+        let ports =
+            ["-http-port=0", "-grpc-port=0", "-dns-port=0", "-server-port=0", "-serf-lan-port=0"].map(str::to_owned);
         let process = Process::spawn(&args, &ports, &log);
         let (process, ready) = process.until_ready().unwrap_or_else(|e| panic!("{e}\n{}", text(&log)));
         Server { args, process: Some(process), ready, log }

@@ -1,7 +1,8 @@
-//! What operators see of a running server and set on it: its log as it is written, limits and settings, reload.
+//! What operators see of running servers and set on them: the log as it is written, limits and settings, reload, gossip.
 
 #[path = "../common/mod.rs"]
 mod common;
 
+mod gossip;
 mod monitor;
 mod settings;

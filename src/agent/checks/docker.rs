@@ -2,11 +2,9 @@
 
 use super::output::Tail;
 use super::{Report, go, script};
+use crate::docker::{DockerError, Engine};
 use crate::model::CheckDefinition;
-use bollard::exec::{StartExecOptions, StartExecResults};
-use bollard::models::ExecConfig;
 use compact_str::format_compact;
-use futures::StreamExt;
 use std::time::Duration;
 
 #[derive(Debug)]
@@ -33,27 +31,17 @@ impl Docker {
 
     async fn execute(&self) -> Result<Report, String> {
         let container = &self.container;
-        let engine = bollard::Docker::connect_with_defaults().map_err(|e| format!("cannot reach Docker: {e}"))?;
-        let config = ExecConfig {
-            attach_stdout: Some(true),
-            attach_stderr: Some(true),
-            cmd: Some(self.args.clone()),
-            ..ExecConfig::default()
-        };
-        let created = engine.create_exec(container, config).await;
-        let exec = created.map_err(|e| format!("create exec failed for container {container}: {e}"))?.id;
-        let started = engine.start_exec(&exec, None::<StartExecOptions>).await;
-        let started = started.map_err(|e| format!("start exec failed for container {container}: {e}"))?;
+        let engine = Engine::from_env().map_err(|e| e.to_string())?;
+        let failed = |what: &str, error: DockerError| format!("{what} failed for container {container}: {error}");
+        let created = engine.create_exec(container, &self.args).await;
+        let exec = created.map_err(|e| failed("create exec", e))?;
+        let mut output = engine.start_exec(&exec).await.map_err(|e| failed("start exec", e))?;
         let mut tail = Tail::new(self.max);
-        if let StartExecResults::Attached { mut output, .. } = started {
-            while let Some(part) = output.next().await {
-                let part = part.map_err(|e| format!("reading the output failed for container {container}: {e}"))?;
-                tail.push(&part.into_bytes());
-            }
+        while let Some(part) = output.next().await.map_err(|e| failed("reading the output", e))? {
+            tail.push(&part);
         }
-        let ended = engine.inspect_exec(&exec).await;
-        let ended = ended.map_err(|e| format!("inspect exec failed for container {container}: {e}"))?;
-        let code = ended.exit_code.and_then(|code| i32::try_from(code).ok());
+        let code = engine.exec_exit_code(&exec).await.map_err(|e| failed("inspect exec", e))?;
+        let code = code.and_then(|code| i32::try_from(code).ok());
         Ok(Report { health: script::judge(code), output: tail.captured() })
     }
 }

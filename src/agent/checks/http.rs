@@ -5,6 +5,7 @@ use super::redirect::{REDIRECTS_MAX, Request};
 use super::url::Url;
 use super::{Report, go, net, tls};
 use crate::model::{CheckDefinition, Health};
+use crate::outgoing::{Answer, HeaderCase, exchange};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
@@ -13,10 +14,7 @@ use http::header::{ACCEPT, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, HOST, USER
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::task::AbortOnDropHandle;
 
 #[derive(Debug)]
@@ -66,7 +64,7 @@ impl Http {
 
     async fn exchange(&self, mut request: Request) -> Result<Report, String> {
         for _ in 0..=REDIRECTS_MAX {
-            let (response, connection) = self.send(&request).await?;
+            let Answer { response, connection } = self.send(&request).await?;
             let next = request.follow(response.status(), response.headers()).filter(|_| self.redirects);
             match next {
                 Some(next) => request = next?,
@@ -76,13 +74,13 @@ impl Http {
         Err(format!("stopped after {REDIRECTS_MAX} redirects"))
     }
 
-    async fn send(&self, request: &Request) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), String> {
+    async fn send(&self, request: &Request) -> Result<Answer, String> {
         let stream = net::dial(&request.url.host, request.url.port).await?;
         if request.url.tls {
             let stream = tls::wrap(stream, &request.url.host, &self.tls).await?;
-            talk(stream, request).await
+            exchange(stream, message(request)?, HeaderCase::Title).await.map_err(|e| say(&e))
         } else {
-            talk(stream, request).await
+            exchange(stream, message(request)?, HeaderCase::Title).await.map_err(|e| say(&e))
         }
     }
 
@@ -131,17 +129,8 @@ fn request(definition: &CheckDefinition, method: &str) -> Result<Request, String
     Ok(Request { method, url, headers, body: definition.body.clone() })
 }
 
-/// One request on one connection, which goes on while the body is read.
-async fn talk<S>(stream: S, request: &Request) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), String>
-where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
-{
-    let handshake = http1::Builder::new().title_case_headers(true).handshake(TokioIo::new(stream));
-    let (mut sender, connection) = handshake.await.map_err(|e| say(&e))?;
-    let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-        // An error of the connection is an error of the request, too, and is reported there.
-        let _ = connection.await;
-    }));
+/// The bytes to send, but for their encoding.
+fn message(request: &Request) -> Result<http::Request<Full<Bytes>>, String> {
     let mut message = http::Request::new(Full::new(Bytes::from(request.body.clone())));
     *message.method_mut() = request.method.clone();
     *message.uri_mut() = request.url.target.parse().map_err(|e| format!("{e}"))?;
@@ -155,8 +144,7 @@ where
         headers.insert(CONTENT_LENGTH, request.body.len().into());
     }
     headers.insert(CONNECTION, HeaderValue::from_static("close"));
-    let response = sender.send_request(message).await.map_err(|e| say(&e))?;
-    Ok((response, connection))
+    Ok(message)
 }
 
 /// `200 OK`, with the server's own words.

@@ -1,18 +1,15 @@
 //! Requests of watches: reads of the agent's own API, and handlers that are URLs.
 
+use crate::outgoing::{self, HeaderCase};
 use bytes::Bytes;
 use http::header::HOST;
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Incoming;
-use hyper::client::conn::http1;
-use hyper_util::rt::TokioIo;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
-use tokio_util::task::AbortOnDropHandle;
 
 /// The most bytes of an answer.
 const BODY_BYTES_MAX: usize = 64 * 1024 * 1024;
@@ -36,7 +33,7 @@ pub(super) struct Answer {
 /// Reads an endpoint; the error is for people.
 pub(super) async fn get(api: &Api, path: &str) -> Result<Answer, String> {
     let request = Request::get(path).header(HOST, "localhost").body(Full::default()).map_err(|e| e.to_string())?;
-    let (response, _connection) = match api {
+    let outgoing::Answer { response, connection: _connection } = match api {
         Api::Tcp(address) => talk(TcpStream::connect(address).await.map_err(|e| e.to_string())?, request).await?,
         Api::Unix(path) => talk(UnixStream::connect(path).await.map_err(|e| e.to_string())?, request).await?,
     };
@@ -68,19 +65,12 @@ pub(super) async fn send(url: &str, method: &str, headers: HeaderMap, body: Byte
     let mut request = request.body(Full::new(body)).map_err(|e| e.to_string())?;
     request.headers_mut().extend(headers);
     let stream = TcpStream::connect(address).await.map_err(|e| e.to_string())?;
-    let (response, _connection) = talk(stream, request).await?;
-    Ok(response.status())
+    Ok(talk(stream, request).await?.response.status())
 }
 
 async fn talk(
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
     request: Request<Full<Bytes>>,
-) -> Result<(Response<Incoming>, AbortOnDropHandle<()>), String> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(|e| e.to_string())?;
-    let connection = AbortOnDropHandle::new(tokio::spawn(async move {
-        // What went wrong is said to whoever waits for the response.
-        let _ = connection.await;
-    }));
-    let response = sender.send_request(request).await.map_err(|e| e.to_string())?;
-    Ok((response, connection))
+) -> Result<outgoing::Answer, String> {
+    outgoing::exchange(stream, request, HeaderCase::Lower).await.map_err(|e| e.to_string())
 }

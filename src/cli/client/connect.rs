@@ -18,19 +18,25 @@ pub(super) async fn connect(endpoint: &Endpoint) -> Result<Sender, String> {
             // A request is one small write; waiting for more of it only costs time.
             stream.set_nodelay(true).map_err(|e| e.to_string())?;
             match &endpoint.tls {
-                Some(tls) => open(tls.connect(authority, stream).await?).await,
-                None => open(stream).await,
+                Some(tls) => open(Box::new(tls.connect(authority, stream).await?)).await,
+                None => open(Box::new(stream)).await,
             }
         }
         Target::Unix(path) => {
             let stream = UnixStream::connect(path).await;
-            open(stream.map_err(|e| format!("dial unix {}: connect: {}", path.display(), plain(&e)))?).await
+            let stream = stream.map_err(|e| format!("dial unix {}: connect: {}", path.display(), plain(&e)))?;
+            open(Box::new(stream)).await
         }
     }
 }
 
+/// What bytes go over: behind a pointer, for one copy of HTTP's code.
+trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
 /// Starts the task that moves a connection's bytes; it ends with the connection.
-async fn open(stream: impl AsyncRead + AsyncWrite + Send + Unpin + 'static) -> Result<Sender, String> {
+async fn open(stream: Box<dyn Stream>) -> Result<Sender, String> {
     let (sender, connection) = handshake(TokioIo::new(stream)).await.map_err(|e| reason(&e))?;
     tokio::spawn(connection);
     Ok(sender)

@@ -80,6 +80,10 @@ impl Client {
         self.request(Method::PUT, path)
     }
 
+    pub(crate) fn post(&self, path: impl Into<String>) -> Request {
+        self.request(Method::POST, path)
+    }
+
     pub(crate) fn delete(&self, path: impl Into<String>) -> Request {
         self.request(Method::DELETE, path)
     }
@@ -147,6 +151,7 @@ impl Request {
         let verb = match self.method.as_str() {
             "PUT" => "Put",
             "DELETE" => "Delete",
+            "POST" => "Post",
             _ => "Get",
         };
         let url = format!("{}://{host}{target}", endpoint.scheme());

@@ -59,7 +59,9 @@ fn filter_of(level: LogLevel) -> LevelFilter {
 fn targets(level: LevelFilter) -> Targets {
     // The libraries below us only speak up when something is wrong, but for whoever asks for everything.
     let others = if level == LevelFilter::TRACE { level } else { level.min(LevelFilter::WARN) };
-    Targets::new().with_target("lictor", level).with_default(others)
+    // It warns of every heartbeat to a server that is down; what follows from that, we say ourselves.
+    let consensus = if level >= LevelFilter::DEBUG { others } else { others.min(LevelFilter::ERROR) };
+    Targets::new().with_target("lictor", level).with_target("openraft", consensus).with_default(others)
 }
 
 fn write_notices(notices: &[Notice]) {

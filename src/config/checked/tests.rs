@@ -186,8 +186,14 @@ fn values_that_cannot_be() {
             "1 error occurred:\n\t* ports.server: a server needs this port: give one, or 0 for a free one\n",
         ),
         ("http-port", "8300", "1 error occurred:\n\t* ports.http: 127.0.0.1:8300 is already taken by ports.server\n"),
-        ("retry-join", "a", "-retry-join is not built yet: this version runs a single server"),
-        ("encrypt", "a", "-encrypt is not built yet: a single server gossips with nobody"),
+        (
+            "retry-join",
+            "provider=aws tag=a",
+            "retry_join with a cloud provider is not built yet: give addresses or DNS names",
+        ),
+        ("encrypt", "a", "encrypt has invalid key: illegal base64 data at input byte 0"),
+        ("encrypt", "YWJj", "encrypt has invalid key: key size must be 16, 24 or 32 bytes"),
+        ("hcl", "reconnect_timeout = \"1h\"", "1 error occurred:\n\t* reconnect_timeout: must be at least 8h\n"),
         (
             "node-meta",
             "consul-a:1",

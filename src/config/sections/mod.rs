@@ -3,12 +3,14 @@
 mod autopilot;
 mod checks;
 mod dns;
+mod gossip;
 mod http;
 mod limits;
 mod log;
 
 pub use checks::CheckSettings;
 pub use dns::{DnsSettings, SoaSettings};
+pub use gossip::GossipSettings;
 pub use http::{HttpSettings, UnixSocket};
 pub use limits::{Limits, QueryTimes};
 pub use log::{LogFile, LogSettings};

@@ -69,6 +69,9 @@ impl Engine {
         let now_ms = self.clock.now_ms();
         self.relay.lock().now_ms = now_ms;
         let from = body.from.and_then(Record::of).ok_or("the other member does not say who it is")?;
+        if from.peer == self.own.peer && from.id == self.own.id {
+            return Ok(());
+        }
         self.refuse(&from)?;
         let mut entries: Vec<(Record, Option<Status>)> = vec![(from.clone(), None)];
         let others = body.entries.into_iter().take(MEMBERS_MAX);

@@ -32,9 +32,14 @@ impl Engine {
         self.settle();
     }
 
+    /// Whether there is anybody else who lives.
+    pub(in crate::gossip) fn has_company(&self) -> bool {
+        self.swim.live() > 0
+    }
+
     /// Whether somebody would have to hear of this member's leaving, and has not yet.
     pub(in crate::gossip) fn has_news(&self) -> bool {
-        self.swim.live() > 0 && self.swim.has_news()
+        self.has_company() && self.swim.has_news()
     }
 
     /// Replaces what it says about itself.

@@ -26,6 +26,9 @@ const KEEPALIVE_EVERY: Duration = Duration::from_secs(2);
 const KEEPALIVE_WITHIN: Duration = Duration::from_secs(2);
 /// Windows of a connection: a batch of the log in one go.
 const WINDOW: u32 = 4 << 20;
+/// How often, and how fast, a server whose connection broke is looked for.
+const PROOFS: u32 = 10;
+const PROOF_PAUSE: Duration = Duration::from_millis(20);
 /// Largest message: a batch of entries.
 pub(super) const MESSAGE_MAX: usize = 64 << 20;
 
@@ -174,9 +177,15 @@ impl Stream for Messages {
 }
 
 /// A broken connection may be the fault of the way; a refused one is that of the process.
+///
+/// While a process ends, its connections break some time before its listener is gone, so this looks more than once.
 async fn proof(address: &str) -> Lingered {
-    match tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {
-        Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => Lingered::Gone,
-        _ => Lingered::Lost,
+    for _ in 0..PROOFS {
+        match tokio::time::timeout(CONNECT_LIMIT, TcpStream::connect(address)).await {
+            Ok(Err(error)) if error.kind() == io::ErrorKind::ConnectionRefused => return Lingered::Gone,
+            Ok(Ok(_)) => tokio::time::sleep(PROOF_PAUSE).await,
+            _ => return Lingered::Lost,
+        }
     }
+    Lingered::Lost
 }

@@ -1,35 +1,14 @@
-//! GETs of /v1/agent: this server and the members. Missing: the members that only gossip knows.
+//! GETs of /v1/agent: this server and the members.
 
+use super::coordinate::Coord;
+use super::member::{self, Member};
+use crate::gossip::Status;
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::http::gateway::Gateway;
 use crate::http::reply::Answer;
+use crate::model::Coordinate;
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-
-/// A member of the cluster, as serf describes it.
-#[derive(serde::Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Member {
-    name: String,
-    addr: String,
-    port: u16,
-    tags: BTreeMap<&'static str, String>,
-    status: u8,
-    protocol_min: u8,
-    protocol_max: u8,
-    protocol_cur: u8,
-    delegate_min: u8,
-    delegate_max: u8,
-    delegate_cur: u8,
-}
-
-/// Which gossip pool.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pool {
-    Lan,
-    Wan,
-}
 
 /// GET agent/members
 pub(super) async fn members(call: Call) -> Result<Answer, Error> {
@@ -39,73 +18,8 @@ pub(super) async fn members(call: Call) -> Result<Answer, Error> {
     }
     call.refuse_filter()?;
     let wan = call.query.get("wan").is_some_and(|value| !value.is_empty());
-    Answer::json(&list(&call.gateway, if wan { Pool::Wan } else { Pool::Lan }), call.layout())
-}
-
-fn list(gateway: &Gateway, pool: Pool) -> Vec<Member> {
-    let facts = gateway.core.facts();
-    let status = gateway.core.raft_status();
-    let servers = status.members.len().max(1);
-    let mut members = vec![member(gateway, pool, &facts.node_name, facts.advertise, facts.server_port, servers)];
-    for server in status.members.iter().filter(|server| server.id != status.id) {
-        if let Ok(address) = server.node.address.parse::<std::net::SocketAddr>() {
-            members.push(member(gateway, pool, &server.node.name, address.ip(), address.port(), servers));
-        }
-    }
-    members
-}
-
-fn member(gateway: &Gateway, pool: Pool, name: &str, address: IpAddr, port: u16, servers: usize) -> Member {
-    let facts = gateway.core.facts();
-    let id = if name == facts.node_name {
-        Some(facts.node_id)
-    } else {
-        gateway.core.local().state.node(name).and_then(|node| node.record.id)
-    };
-    let mut tags = BTreeMap::from([
-        ("acls", "0".to_owned()),
-        ("build", format!("{}:", facts.version)),
-        ("dc", facts.datacenter.clone()),
-        ("ft_fs", "1".to_owned()),
-        ("id", id.map(|id| id.to_string()).unwrap_or_default()),
-        ("port", port.to_string()),
-        ("raft_vsn", "3".to_owned()),
-        ("role", "consul".to_owned()),
-        ("segment", String::new()),
-        ("vsn", "2".to_owned()),
-        ("vsn_max", "3".to_owned()),
-        ("vsn_min", "2".to_owned()),
-    ]);
-    match servers {
-        1 => tags.insert("bootstrap", "1".to_owned()),
-        many => tags.insert("expect", many.to_string()),
-    };
-    if pool == Pool::Lan {
-        tags.insert("wan_join_port", facts.serf_wan_port.to_string());
-    }
-    Member {
-        name: if pool == Pool::Wan { format!("{name}.{}", facts.datacenter) } else { name.to_owned() },
-        addr: address.to_string(),
-        port: if pool == Pool::Wan { facts.serf_wan_port } else { facts.serf_lan_port },
-        tags,
-        status: 1,
-        protocol_min: 1,
-        protocol_max: 5,
-        protocol_cur: 2,
-        delegate_min: 2,
-        delegate_max: 5,
-        delegate_cur: 4,
-    }
-}
-
-/// A network coordinate; there are no measurements yet, so it is the one that every node starts with.
-#[derive(serde::Serialize)]
-#[serde(rename_all = "PascalCase")]
-struct Coordinate {
-    vec: [f64; 8],
-    error: f64,
-    adjustment: f64,
-    height: f64,
+    let members = if wan { member::wan(&call.gateway) } else { member::lan(&call.gateway) };
+    Answer::json(&members, call.layout())
 }
 
 /// GET agent/self
@@ -126,7 +40,7 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
     struct Own<'a> {
         config: Config<'a>,
         debug_config: BTreeMap<&'static str, serde_json::Value>,
-        coord: Coordinate,
+        coord: Coord,
         member: Option<Member>,
         stats: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
         meta: BTreeMap<&'a str, &'a str>,
@@ -135,6 +49,11 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
     let facts = gateway.core.facts();
     let node = gateway.options.agent.node();
     let meta = node.meta.as_deref().unwrap_or_default().iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
+    let (place, health_score) = match gateway.core.gossip() {
+        Some(gossip) => (gossip.places().await.map(|(own, _)| own), gossip.health_score().await),
+        None => (None, 0),
+    };
+    let place = place.unwrap_or_else(|| Coordinate::origin(facts.node_name.as_str().into()));
     let own = Own {
         config: Config {
             datacenter: &facts.datacenter,
@@ -145,9 +64,9 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
             version: facts.version,
         },
         debug_config: debug_config(gateway),
-        coord: Coordinate { vec: [0.0; 8], error: 1.5, adjustment: 0.0, height: 1e-5 },
-        member: list(gateway, Pool::Lan).into_iter().next(),
-        stats: stats(gateway),
+        coord: Coord::of(&place),
+        member: member::own(gateway),
+        stats: stats(gateway, health_score),
         meta,
     };
     Answer::json(&own, call.layout())
@@ -180,7 +99,7 @@ fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> 
     ])
 }
 
-fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, String>> {
+fn stats(gateway: &Gateway, health_score: u32) -> BTreeMap<&'static str, BTreeMap<&'static str, String>> {
     let facts = gateway.core.facts();
     let status = gateway.core.raft_status();
     let leads = status.leads();
@@ -221,6 +140,18 @@ fn stats(gateway: &Gateway) -> BTreeMap<&'static str, BTreeMap<&'static str, Str
                 ("term", status.term.to_string()),
             ]),
         ),
-        ("serf_lan", BTreeMap::from([("members", status.members.len().max(1).to_string())])),
+        ("serf_lan", serf_lan(gateway, health_score)),
+    ])
+}
+
+fn serf_lan(gateway: &Gateway, health_score: u32) -> BTreeMap<&'static str, String> {
+    let Some(gossip) = gateway.core.gossip() else { return BTreeMap::new() };
+    let members = gossip.members();
+    BTreeMap::from([
+        ("encrypted", gossip.encrypts().to_string()),
+        ("failed", members.count(Status::Failed).to_string()),
+        ("health_score", health_score.to_string()),
+        ("left", members.count(Status::Left).to_string()),
+        ("members", members.iter().len().to_string()),
     ])
 }

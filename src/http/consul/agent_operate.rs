@@ -1,6 +1,7 @@
-//! What operators ask of one agent: join, leave, reload, metrics, the host. Missing: gossip, so there is nobody to join
-//! but this server itself.
+//! What operators ask of one agent: join, leave, reload, metrics, the host. Missing: the pool between
+//! datacenters, in which there is nobody to join but this server itself.
 
+use crate::gossip::{self, JoinError};
 use crate::http::body::Log;
 use crate::http::call::Call;
 use crate::http::error::Error;
@@ -8,7 +9,8 @@ use crate::http::reply::Answer;
 use crate::monitor::Style;
 use http::header::CONTENT_TYPE;
 use http::{HeaderValue, StatusCode};
-use std::net::IpAddr;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
 use tracing::Level;
 
 fn done() -> Result<Answer, Error> {
@@ -30,35 +32,59 @@ pub(super) async fn leave(call: Call) -> Result<Answer, Error> {
 /// PUT agent/force-leave/:node
 pub(super) async fn force_leave(call: Call) -> Result<Answer, Error> {
     let name = String::from_utf8_lossy(call.variable());
-    let status = call.gateway.core.raft_status();
-    let own = call.gateway.core.facts().node_name == name;
-    // Forcing a live member out has no effect, and all that are known are alive.
-    if own || status.members.iter().any(|server| server.node.name == name) {
-        return done();
-    }
-    Err(Error::server(format!("agent: No node found with name '{name}'")))
+    let known = match call.gateway.core.gossip() {
+        Some(gossip) => gossip.force_leave(&name, call.query.has("prune")).await,
+        None => false,
+    };
+    if known { done() } else { Err(Error::server(format!("agent: No node found with name '{name}'"))) }
 }
 
 /// PUT agent/join/:address
 pub(super) async fn join(call: Call) -> Result<Answer, Error> {
     let facts = call.gateway.core.facts();
     let wan = call.query.get("wan").is_some_and(|value| !value.is_empty());
-    let gossip = if wan { facts.serf_wan_port } else { facts.serf_lan_port };
+    let default = if wan { facts.serf_wan_port } else { facts.serf_lan_port };
     let text = String::from_utf8_lossy(call.variable());
-    let (host, port) = match text.rsplit_once(':').map(|(host, port)| (host, port.parse::<u16>())) {
-        Some((host, Ok(port))) if !host.contains(':') || host.starts_with('[') => (host, port),
-        _ => (text.as_ref(), gossip),
+    let host = gossip::split(&text, default).0;
+    let addresses = match gossip::resolve(&text, default).await {
+        Ok(addresses) => addresses,
+        Err(_) => return failed(&[format!("Failed to resolve {text}: lookup {host}: no such host")]),
     };
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let failed = |why: String| Err(Error::server(format!("1 error occurred:\n\t* {why}\n\n")));
-    let addresses: Vec<IpAddr> = match tokio::net::lookup_host((host, port)).await {
-        Ok(found) => found.map(|address| address.ip()).collect(),
-        Err(_) => return failed(format!("Failed to resolve {text}: lookup {host}: no such host")),
+    let Some(gossip) = call.gateway.core.gossip().filter(|_| !wan) else {
+        if addresses.contains(&SocketAddr::new(facts.advertise, default)) {
+            return done();
+        }
+        return failed(&[format!("Failed to join {host}: this version knows one datacenter")]);
     };
-    if port == gossip && addresses.contains(&facts.advertise) {
-        return done();
+    let mut errors = Vec::new();
+    for address in addresses {
+        match gossip.join(address).await {
+            Ok(()) => return done(),
+            Err(error) => errors.push(format!("Failed to join {}: {}", address.ip(), why(address, &error))),
+        }
     }
-    failed(format!("Failed to join {host}: this version gossips with nobody"))
+    failed(&errors)
+}
+
+/// Errors in the form of the Go library that Consul uses for several of them.
+fn failed(errors: &[String]) -> Result<Answer, Error> {
+    let lines: String = errors.iter().map(|error| format!("\t* {error}\n")).collect();
+    let word = if errors.len() == 1 { "error" } else { "errors" };
+    Err(Error::server(format!("{} {word} occurred:\n{lines}\n", errors.len())))
+}
+
+/// A network's error in Go's words.
+fn why(address: SocketAddr, error: &JoinError) -> String {
+    match error {
+        JoinError::Network(error) => match error.kind() {
+            ErrorKind::ConnectionRefused => format!("dial tcp {address}: connect: connection refused"),
+            ErrorKind::HostUnreachable => format!("dial tcp {address}: connect: no route to host"),
+            ErrorKind::NetworkUnreachable => format!("dial tcp {address}: connect: network is unreachable"),
+            ErrorKind::TimedOut => format!("dial tcp {address}: i/o timeout"),
+            _ => error.to_string(),
+        },
+        other => other.to_string(),
+    }
 }
 
 /// PUT agent/token/:type

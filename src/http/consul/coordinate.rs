@@ -1,4 +1,4 @@
-//! /v1/coordinate. Coordinates come with gossip; until then a server keeps what it is told.
+//! /v1/coordinate. Each node measures where it is by gossip, and tells the catalog.
 
 use crate::http::call::{Call, check_datacenter};
 use crate::http::error::Error;
@@ -23,7 +23,7 @@ struct Entry<'a> {
 
 #[derive(serde::Serialize)]
 #[serde(rename_all = "PascalCase")]
-struct Coord {
+pub(super) struct Coord {
     vec: [Number; DIMENSIONS],
     error: Number,
     adjustment: Number,
@@ -44,15 +44,20 @@ impl serde::Serialize for Number {
     }
 }
 
-impl<'a> Entry<'a> {
-    fn of(c: &'a Coordinate) -> Entry<'a> {
-        let coord = Coord {
+impl Coord {
+    pub(super) fn of(c: &Coordinate) -> Coord {
+        Coord {
             vec: c.vec.map(Number),
             error: Number(c.error),
             adjustment: Number(c.adjustment),
             height: Number(c.height),
-        };
-        Entry { node: &c.node, segment: &c.segment, coord }
+        }
+    }
+}
+
+impl<'a> Entry<'a> {
+    fn of(c: &'a Coordinate) -> Entry<'a> {
+        Entry { node: &c.node, segment: &c.segment, coord: Coord::of(c) }
     }
 }
 

@@ -24,6 +24,7 @@ mod health_checks;
 mod keyring;
 mod kv;
 mod kv_write;
+mod member;
 mod mesh;
 mod metrics;
 mod near;

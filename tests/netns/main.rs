@@ -1,0 +1,150 @@
+//! Clusters of the real binary, each server in a network namespace of its own, under faults: the process dies or
+//! stands still, the network is cut, one way or both, addresses change, the disk fills up.
+//!
+//! Writers retry as an SDK would and note what was acknowledged; in the end every server must have all of it. Needs
+//! root and iproute2; skipped loudly without. `LICTOR_NETNS_ROUNDS` (default 1) repeats the faults.
+
+mod cluster;
+#[path = "../common/mod.rs"]
+mod common;
+mod load;
+mod net;
+
+use cluster::{Cluster, eventually};
+use load::Load;
+use net::Net;
+use std::time::Duration;
+
+/// Writes that must be acknowledged after every fault before the next one: the cluster is at work again.
+const PROGRESS: usize = 60;
+
+fn rounds() -> u64 {
+    std::env::var("LICTOR_NETNS_ROUNDS").map_or(1, |v| v.parse().expect("LICTOR_NETNS_ROUNDS: a number"))
+}
+
+/// `None`, with a loud word, where namespaces cannot be made.
+fn net(name: &str) -> Option<Net> {
+    match Net::new(name) {
+        Ok(net) => Some(net),
+        Err(reason) => {
+            eprintln!("SKIPPED: clusters in network namespaces: {reason}");
+            assert!(std::env::var_os("CI").is_none(), "CI must be able to make network namespaces: {reason}");
+            None
+        }
+    }
+}
+
+#[test]
+fn nothing_acknowledged_is_lost_whatever_happens_to_a_server() {
+    let Some(net) = net("f") else { return };
+    let mut cluster = Cluster::start(&net, 3);
+    let load = Load::start(&net, cluster.addresses(), 4, 0);
+    load.progress(PROGRESS);
+    for _ in 0..rounds() {
+        let leader = cluster.leader();
+        cluster.kill9(leader);
+        load.progress(PROGRESS);
+        cluster.restart(leader);
+        cluster.settled();
+
+        let leader = cluster.leader();
+        cluster.stop(leader);
+        load.progress(PROGRESS);
+        cluster.cont(leader);
+        cluster.settled();
+
+        let leader = cluster.leader();
+        net.cut(leader);
+        load.progress(PROGRESS);
+        net.mend(leader);
+        cluster.settled();
+
+        // It hears the others, they do not hear it.
+        let leader = cluster.leader();
+        net.mute(leader);
+        load.progress(PROGRESS);
+        net.unmute(leader);
+        cluster.settled();
+
+        // All die at once.
+        for server in 0..3 {
+            cluster.kill9(server);
+        }
+        for server in 0..3 {
+            cluster.restart(server);
+        }
+        cluster.settled();
+        load.progress(PROGRESS);
+    }
+    let acknowledged = load.end();
+    cluster.settled();
+    for server in 0..3 {
+        acknowledged.check(&net, cluster.address(server));
+    }
+    eprintln!("{} writes acknowledged, none lost", acknowledged.len());
+}
+
+#[test]
+fn a_rolling_restart_fails_no_call_that_retries() {
+    let Some(net) = net("r") else { return };
+    let mut cluster = Cluster::start(&net, 3);
+    let load = Load::start(&net, cluster.addresses(), 4, 0);
+    load.progress(PROGRESS);
+    for server in 0..3 {
+        cluster.terminate(server);
+        load.progress(PROGRESS);
+        cluster.restart(server);
+        cluster.settled();
+        load.progress(PROGRESS);
+    }
+    let acknowledged = load.end();
+    assert_eq!(acknowledged.given_up(), 0, "calls that failed after all their retries");
+    for server in 0..3 {
+        acknowledged.check(&net, cluster.address(server));
+    }
+}
+
+#[test]
+fn servers_come_back_at_another_address_and_without_their_data() {
+    let Some(net) = net("a") else { return };
+    let mut cluster = Cluster::start(&net, 3);
+    let load = Load::start(&net, cluster.addresses(), 2, 0);
+    load.progress(PROGRESS);
+
+    cluster.kill9(2);
+    cluster.move_to(2, 12);
+    cluster.restart(2);
+    let moved = format!("{}:8300", cluster.address(2));
+    eventually("the peers know the new address", || cluster.peers(0).contains(&moved));
+
+    cluster.kill9(1);
+    cluster.wipe(1);
+    cluster.restart(1);
+    cluster.settled();
+    eventually("it has a vote again", || cluster.voters(0) == 3);
+    load.progress(PROGRESS);
+    let acknowledged = load.end();
+    cluster.settled();
+    for server in 0..3 {
+        acknowledged.check(&net, cluster.address(server));
+    }
+}
+
+#[test]
+fn a_full_disk_stops_one_server_and_the_others_go_on() {
+    let Some(net) = net("d") else { return };
+    let mut cluster = Cluster::start(&net, 3);
+    let load = Load::start(&net, cluster.addresses(), 4, 32 << 10);
+    load.progress(PROGRESS);
+    let full = cluster.leader();
+    cluster.fill_disk(full);
+    cluster.wait_for_end(full, Duration::from_secs(60));
+    load.progress(PROGRESS);
+    cluster.free_disk(full);
+    cluster.restart(full);
+    cluster.settled();
+    let acknowledged = load.end();
+    for server in 0..3 {
+        acknowledged.check(&net, cluster.address(server));
+    }
+}
