@@ -3,6 +3,7 @@
 pub mod agent;
 pub mod archive;
 pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod cluster;
 pub mod command;

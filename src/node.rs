@@ -4,6 +4,7 @@
 //! Listeners are bound first, so that a taken port is an error before anything else happens, and served last, so that
 //! nobody is answered from a state that is not caught up.
 
+mod client;
 mod gossip;
 mod options;
 mod reload;
@@ -47,6 +48,9 @@ const METRICS_UPKEEP: Duration = Duration::from_secs(10);
 /// # Errors
 /// A listener or store that cannot be opened, or a fault of the store while running.
 pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
+    if !config.server {
+        return client::run(config, started).await;
+    }
     let metrics = install_metrics()?;
     let mut listeners = Listeners::bind(&config).await?;
     let clock = Clock::system();
@@ -65,7 +69,7 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let founding = servers::founding(&config, node);
     let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
     // Only now, because a leader may be needed, and there is none before the others are answered.
-    let agent = Agent::start(core.clone(), options::agent(&config), config.definitions.clone()).await?;
+    let agent = Agent::start(Arc::new(core.clone()), options::agent(&config), config.definitions.clone()).await?;
     servers.caught_up(&config).await;
     if config.bootstrap_expect == 1 && raft.leadership().leads {
         core.init_autopilot(&config.autopilot).await.context("cannot store the autopilot configuration")?;
@@ -74,38 +78,26 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let ready = listeners.ready_line(&config.node_name);
     let mut tasks = JoinSet::new();
     tasks.spawn(infallible(core.clone().run_expiry()));
-    tasks.spawn(infallible(upkeep(metrics.clone(), core.clone())));
+    tasks.spawn(infallible(upkeep(metrics.clone(), agent.clone())));
     tasks.spawn(infallible(agent.clone().run()));
-    gossip::run(joining, &config, &core, &mut tasks);
+    gossip::run(joining, &config, (&core, &agent), &mut tasks);
     let told = (metrics, started.monitor.clone());
-    let live = listeners.serve(&config, &core, &agent, told, &mut tasks);
+    let live = listeners.serve(&config, (&core, &servers.door), &agent, told, &mut tasks).await?;
     let (node_name, end) = (config.node_name.clone(), gossip::Ending::of(&config));
     watches.set(&config.watches);
     let reloader = Reloader::new(config, started, clock, agent.clone(), live, watches);
-    let asked = reloader.clone();
-    agent.hooks().on_reload(move || {
-        let reloader = asked.clone();
-        Box::pin(async move { reloader.reload().await })
-    });
-    tasks.spawn(infallible(reloader.run(core.clone())));
-    // Tools wait for this line to learn the ports.
-    writeln!(std::io::stdout(), "{ready}")
-        .and_then(|()| std::io::stdout().flush())
-        .context("cannot write to stdout")?;
+    tasks.spawn(infallible(reloader.run()));
+    say(&ready)?;
     info!(node = %node_name, revision = core.local().state.revision(), "agent is running");
 
-    let ended = wait_for_end(&raft, &agent, &mut tasks, &end).await;
+    let ended = wait_for_end(raft.fatal(), &agent, &mut tasks, &end).await;
     servers.hand_over().await;
     if matches!(ended, Ended::Left) {
         servers.leave().await;
         gossip::leave(&pool, &end).await;
     }
     core.drain();
-    let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
-    if drained.await.is_err() {
-        warn!("clients did not let go in time, closing their connections");
-        tasks.abort_all();
-    }
+    drain(tasks).await;
     drop((core, agent));
     servers.stop().await;
     let stopped = raft.shutdown().await;
@@ -113,6 +105,21 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     match ended {
         Ended::Fault(message) => bail!("{message}"),
         Ended::Stopped | Ended::Left => stopped.context("cannot write the last checkpoint"),
+    }
+}
+
+/// Tells the ports; tools wait for this line.
+fn say(ready: &str) -> anyhow::Result<()> {
+    let said = writeln!(std::io::stdout(), "{ready}").and_then(|()| std::io::stdout().flush());
+    said.context("cannot write to stdout")
+}
+
+/// Lets requests and streams end.
+async fn drain(mut tasks: JoinSet<anyhow::Result<()>>) {
+    let drained = tokio::time::timeout(DRAIN_TIME, async { while tasks.join_next().await.is_some() {} });
+    if drained.await.is_err() {
+        warn!("clients did not let go in time, closing their connections");
+        tasks.abort_all();
     }
 }
 
@@ -128,7 +135,7 @@ enum Ended {
 
 /// A signal, or why the server cannot go on.
 async fn wait_for_end(
-    raft: &raft::Handle,
+    fault: impl Future<Output = String>,
     agent: &Agent,
     tasks: &mut JoinSet<anyhow::Result<()>>,
     end: &gossip::Ending,
@@ -149,7 +156,7 @@ async fn wait_for_end(
             info!("leaving, as was asked for");
             Ended::Left
         }
-        message = raft.fatal() => Ended::Fault(message),
+        message = fault => Ended::Fault(message),
         Some(ended) = tasks.join_next() => {
             Ended::Fault(match ended {
                 Ok(Ok(())) => "a server task ended too early".to_owned(),
@@ -174,15 +181,15 @@ fn install_metrics() -> anyhow::Result<PrometheusHandle> {
         .context("cannot install the metrics recorder")
 }
 
-async fn upkeep(metrics: PrometheusHandle, core: Core) {
+async fn upkeep(metrics: PrometheusHandle, agent: Agent) {
     tokio::select! {
         () = tokio::time::sleep(SETTLED) => footprint::release_program_pages(),
-        () = core.drained() => return,
+        () = agent.drained() => return,
     }
     loop {
         tokio::select! {
             () = tokio::time::sleep(METRICS_UPKEEP) => metrics.run_upkeep(),
-            () = core.drained() => return,
+            () = agent.drained() => return,
         }
     }
 }
@@ -296,44 +303,32 @@ impl Listeners {
         format!("==> Lictor ready: http={http} grpc={grpc} dns={dns} node={node} pid={}", std::process::id())
     }
 
-    fn serve(
+    async fn serve(
         self,
         config: &Config,
-        core: &Core,
+        (core, door): (&Core, &grpc::peer::Door),
         agent: &Agent,
-        (metrics, monitor): (PrometheusHandle, Monitor),
+        told: (PrometheusHandle, Monitor),
         to: &mut JoinSet<anyhow::Result<()>>,
-    ) -> Live {
-        let live = Live {
-            dns: dns::LiveOptions::new(options::dns(&config.dns)),
-            limits: http::LiveLimits::new(options::limits(&config.limits)),
-        };
+    ) -> anyhow::Result<Live> {
+        let live = Live::of(config);
+        let http = http::Front::new(http::Source::Here(core.clone()), options::http(config, agent, &live, told));
+        let grpc = grpc::Front::new(core.clone()).await.context("gRPC server")?;
+        let dns = Arc::new(dns::Asked::new(core, &live.dns).context("DNS server")?);
+        servers::open(door, core, grpc.clone(), http.clone(), dns);
         if !self.http.is_empty() {
-            let options = http::Options {
-                rules: options::rules(&config.http),
-                wait_default: config.query_times.default,
-                wait_max: config.query_times.max,
-                limits: live.limits.clone(),
-                session_ttl_min: config.session_ttl_min,
-                unprintable_paths: config.http.unprintable_paths,
-                agent: agent.clone(),
-                metrics,
-                monitor,
-                prometheus: config.prometheus,
-                pretty_default: config.dev,
-            };
-            to.spawn(infallible(http::serve(self.http, core.clone(), options)));
+            to.spawn(infallible(http::serve(self.http, http)));
         }
         if !self.grpc.is_empty() {
-            let core = core.clone();
-            to.spawn(async move { grpc::serve(self.grpc, core).await.context("gRPC server") });
+            let (clock, stop) = (core.clock().clone(), core.ending());
+            to.spawn(async move { grpc::serve(self.grpc, grpc, clock, stop).await.context("gRPC server") });
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
             let options = live.dns.clone();
             to.spawn(async move { self.dns.serve(core, options).await.context("DNS server") });
         }
-        live
+        Ok(live)
     }
 }
 
@@ -351,6 +346,9 @@ async fn bind_http(config: &Config) -> anyhow::Result<Vec<http::Listener>> {
 
 async fn bind_server(config: &Config) -> anyhow::Result<(Option<TcpListener>, u16)> {
     let at = config.server_addr;
+    if !config.server {
+        return Ok((None, at.port()));
+    }
     match TcpListener::bind(at).await {
         Ok(listener) => {
             let port = listener.local_addr().context("cannot tell the port for other servers")?.port();

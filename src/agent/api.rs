@@ -162,7 +162,7 @@ impl Agent {
         }
         let critical_since_ms = before
             .and_then(|b| b.critical_since_ms)
-            .or_else(|| (check.health == Health::Critical).then(|| self.inner.core.clock().monotonic_ms()));
+            .or_else(|| (check.health == Health::Critical).then(|| self.inner.catalog.clock().monotonic_ms()));
         changes.extend(Agent::kept(source, Change::Put(Row::Check(Box::new(definition.clone())))));
         let definition = Arc::new(definition);
         // What runs already for the same definition goes on, so that a repeated registration costs no probe.
@@ -182,7 +182,7 @@ impl Agent {
     /// instance out of service until its first run.
     fn shown_state(&self, definition: &CheckDefinition) -> Option<(Health, Text)> {
         definition.kind().filter(|kind| *kind != CheckKind::Ttl)?;
-        let state = self.inner.core.local().state;
+        let state = self.inner.catalog.known(&self.node().name);
         let shown = super::sync::check_in(&state, &self.node().name, &definition.service_id, &definition.id)?;
         Some((shown.health, shown.output))
     }
@@ -216,7 +216,7 @@ impl Agent {
             let output = output::of_report(output, output::max(&own.definition, &self.settings()));
             let ttl = own.runner.ttl().ok_or_else(not_ttl)?;
             ttl.renew(&output);
-            let expires_ms = self.inner.core.clock().now_ms() + ttl.period().as_millis() as u64;
+            let expires_ms = self.inner.catalog.clock().now_ms() + ttl.period().as_millis() as u64;
             let state = TtlState {
                 id: own.check.id.clone(),
                 status: health.as_str().into(),
@@ -278,7 +278,7 @@ impl Agent {
         let settings = self.settings();
         let output = if settings.discard_check_output { Text::default() } else { output };
         let defer = !settings.check_update_interval.is_zero();
-        let noted = local.set_health(id, health, output, self.inner.core.clock().monotonic_ms(), defer);
+        let noted = local.set_health(id, health, output, self.inner.catalog.clock().monotonic_ms(), defer);
         if noted == Noted::Output
             && let Some(own) = local.checks.get_mut(&fold(id))
             && own.deferred.is_none()

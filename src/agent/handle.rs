@@ -6,9 +6,10 @@ use super::local::{CheckView, Local, ServiceView};
 use super::server::own_node;
 use super::state::Restored;
 use super::sync::Progress;
-use super::{Error, Hooks, Settings, register_self};
+use super::{Catalog, Error, Hooks, Settings};
+use crate::clock::Clock;
 use crate::model::{Definitions, Instance, NodeRecord};
-use crate::service::Core;
+use crate::service::Facts;
 use anyhow::Context;
 use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -29,7 +30,7 @@ pub struct Agent {
 }
 
 pub(super) struct Inner {
-    pub(super) core: Core,
+    pub(super) catalog: Arc<dyn Catalog>,
     settings: watch::Sender<Arc<Settings>>,
     pub(super) hooks: Hooks,
     pub(super) local: Mutex<Local>,
@@ -52,11 +53,15 @@ impl Agent {
     ///
     /// # Errors
     /// The node cannot be registered, the data directory cannot be read, or a definition is wrong.
-    pub async fn start(core: Core, settings: Settings, definitions: Definitions) -> anyhow::Result<Agent> {
+    pub async fn start(
+        catalog: Arc<dyn Catalog>,
+        settings: Settings,
+        definitions: Definitions,
+    ) -> anyhow::Result<Agent> {
         // One of several servers may have to wait for a leader: then that is done by `run`.
-        let alone = core.leads_alone();
-        if alone {
-            register_self(&core).await.context("cannot register this node in the catalog")?;
+        let ready = catalog.is_ready();
+        if ready {
+            catalog.enter().await.context("cannot register this node in the catalog")?;
         }
         let (journal, rows) = match &settings.data_dir {
             Some(dir) => {
@@ -66,10 +71,10 @@ impl Agent {
             }
             None => (None, Vec::new()),
         };
-        let node = Mutex::new(Arc::new(own_node(core.facts())));
+        let node = Mutex::new(Arc::new(own_node(catalog.facts())));
         let agent = Agent {
             inner: Arc::new(Inner {
-                core,
+                catalog,
                 settings: watch::Sender::new(Arc::new(settings)),
                 hooks: Hooks::default(),
                 local: Mutex::default(),
@@ -79,7 +84,7 @@ impl Agent {
                 progress: watch::Sender::new(Progress::default()),
                 changed: watch::Sender::new(0),
                 leaving: watch::Sender::new(false),
-                registered: alone.into(),
+                registered: ready.into(),
             }),
         };
         let files = agent.prepare(definitions)?;
@@ -95,7 +100,7 @@ impl Agent {
     pub async fn run(self) {
         tokio::select! {
             () = self.enter_catalog() => {}
-            () = self.inner.core.drained() => return self.stop_checks(),
+            () = self.inner.catalog.drained() => return self.stop_checks(),
         }
         tokio::join!(self.run_sync(), self.run_reaper());
         self.stop_checks();
@@ -104,13 +109,28 @@ impl Agent {
     /// Registers this node as soon as there is a leader.
     async fn enter_catalog(&self) {
         while !self.inner.registered.load(Ordering::Relaxed) {
-            match register_self(&self.inner.core).await {
+            match self.inner.catalog.enter().await {
                 Ok(()) => self.inner.registered.store(true, Ordering::Relaxed),
                 Err(crate::service::Error::NoLeader) => {}
                 Err(error) => tracing::warn!(%error, "cannot register this node in the catalog, trying again"),
             }
             tokio::time::sleep(ENTER_RETRY).await;
         }
+    }
+
+    /// Facts about this process.
+    pub fn facts(&self) -> &Facts {
+        self.inner.catalog.facts()
+    }
+
+    /// Time and randomness.
+    pub fn clock(&self) -> &Clock {
+        self.inner.catalog.clock()
+    }
+
+    /// Resolves when this process begins to stop.
+    pub async fn drained(&self) {
+        self.inner.catalog.drained().await;
     }
 
     /// What reload asks for.

@@ -14,7 +14,7 @@ impl Agent {
         loop {
             tokio::select! {
                 () = tokio::time::sleep(PERIOD) => {}
-                () = self.inner.core.drained() => return,
+                () = self.inner.catalog.drained() => return,
             }
             self.reap().await;
         }
@@ -22,7 +22,7 @@ impl Agent {
 
     /// Deregisters the services that have a check which was critical for too long.
     pub(super) async fn reap(&self) {
-        for (service, check) in self.overdue(self.inner.core.clock().monotonic_ms()) {
+        for (service, check) in self.overdue(self.inner.catalog.clock().monotonic_ms()) {
             tracing::info!(%service, %check, "a check was critical for too long, its service is deregistered");
             if let Err(error) = self.deregister_service(&service).await {
                 tracing::error!(%service, %error, "a service could not be deregistered");

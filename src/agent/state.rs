@@ -50,7 +50,7 @@ impl Agent {
         for check in restored.checks {
             self.restore_check(&mut local, check);
         }
-        let now_ms = self.inner.core.clock().now_ms();
+        let now_ms = self.inner.catalog.clock().now_ms();
         for state in restored.states.into_iter().filter(|state| state.expires_ms > now_ms) {
             let Some(health) = Health::parse(&state.status) else { continue };
             let Some(own) = local.checks.get_mut(&fold(&state.id)) else { continue };

@@ -44,7 +44,7 @@ fn banner(config: &Config) -> String {
         ("Node ID", format!("'{}'", config.node_id)),
         ("Node name", format!("'{}'", config.node_name)),
         ("Datacenter", format!("'{}' (Segment: '<all>')", config.datacenter)),
-        ("Server", "true (Bootstrap: true)".to_owned()),
+        ("Server", format!("{} (Bootstrap: {})", config.server, config.bootstrap_expect == 1)),
         (
             "Client Addr",
             format!(

@@ -45,6 +45,8 @@ pub struct Config {
     pub grpc_addrs: Vec<SocketAddr>,
     /// DNS listeners, each for UDP and TCP.
     pub dns_addrs: Vec<SocketAddr>,
+    /// It holds the replicated state; else it asks servers.
+    pub server: bool,
     /// How many servers found the cluster of this one together; 1: it founds one alone, 0: it joins one that is there.
     pub bootstrap_expect: u32,
     /// It shall never have a vote.
@@ -130,11 +132,7 @@ impl Config {
 
     pub(crate) fn validate_on(host: &Host, flags: &AgentFlags, clock: &Clock) -> Result<Config, ConfigError> {
         let (config, settings, _) = Config::read(host, flags, clock)?;
-        match settings.role(flags.dev) {
-            // The flags that decide are not among the files.
-            Ok(_) | Err(ConfigError::NotBuilt { .. }) => {}
-            Err(error) => return Err(error),
-        }
+        settings.role(flags.dev)?;
         match settings.text("data_dir") {
             None if !flags.dev => Err(ConfigError::invalid("data_dir cannot be empty")),
             _ => Ok(config),
@@ -170,6 +168,8 @@ impl Config {
         let node_id = node_id.map_err(|e| ConfigError::invalid(format!("failed to setup node ID: {e}")))?;
         let (bind_addr, advertise_addr) = settings.cluster_addresses(host, dev)?;
         let datacenter = settings.datacenter()?;
+        // Whoever loads it for use asks for the role first; `validate` need not know it.
+        let (server, bootstrap_expect) = settings.role(dev).unwrap_or_default();
         let config = Config {
             dev,
             node_name: settings.node_name(host)?,
@@ -184,8 +184,8 @@ impl Config {
             http_addrs: settings.listeners("http", 8500)?,
             grpc_addrs: settings.listeners("grpc", 8502)?,
             dns_addrs: settings.listeners("dns", 8600)?,
-            // Whoever loads it for use asks for the role first; `validate` need not know it.
-            bootstrap_expect: settings.role(dev).unwrap_or_default(),
+            server,
+            bootstrap_expect,
             non_voting: settings.switch("non_voting_server"),
             raft_multiplier: settings.int("performance.raft_multiplier").map_or(1, |n| n.clamp(1, 10) as u32),
             server_addr: SocketAddr::new(bind_addr, settings.needed_port("ports.server", 8300)?),

@@ -76,8 +76,8 @@ impl Settings {
             .ok_or_else(|| ConfigError::at(path, "a server needs this port: give one, or 0 for a free one"))
     }
 
-    /// How many servers found the cluster of this one; 0: it joins one that is there.
-    pub(super) fn role(&self, dev: bool) -> Result<u32, ConfigError> {
+    /// Whether this is a server, and how many servers found its cluster; 0: it joins one that is there.
+    pub(super) fn role(&self, dev: bool) -> Result<(bool, u32), ConfigError> {
         let expect = self.int("bootstrap_expect").unwrap_or(0);
         let bootstrap = self.switch("bootstrap");
         // As in Consul, expecting one server is the same as bootstrapping.
@@ -96,11 +96,7 @@ impl Settings {
             _ if bootstraps && !server => return refuse("'bootstrap = true' requires 'server = true'"),
             _ => {}
         }
-        if !server {
-            let why = "start with -server, or with -dev".to_owned();
-            return Err(ConfigError::NotBuilt { name: "a client agent".to_owned(), why });
-        }
-        Ok(if dev || bootstraps { 1 } else { expect as u32 })
+        Ok((server, if dev || bootstraps { 1 } else { expect as u32 }))
     }
 
     pub(super) fn node_name(&self, host: &Host) -> Result<String, ConfigError> {

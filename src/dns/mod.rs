@@ -7,11 +7,13 @@
 //!
 //! Must never: let a question about our zones wait for another one, go to the log, send more than the client takes, or panic on input.
 //!
-//! Names that are not ours are asked of other servers (`recursor`), apart from the threads.
+//! Names that are not ours are asked of other servers (`recursor`), apart from the threads; an agent that is no server
+//! asks servers for everything the same way, and they answer with `asked`.
 //!
 //! Missing: prepared queries, `connect` and `ingress` names, other data centers, ACLs, `max_stale`.
 
 mod answer;
+mod asked;
 mod cache;
 mod compose;
 mod encode;
@@ -30,7 +32,9 @@ mod types;
 mod udp;
 mod zone;
 
+pub use asked::Asked;
 pub use options::{LiveOptions, Options, Soa};
+pub use recursor::AskServers;
 pub use server::Bound;
 
 #[cfg(test)]

@@ -59,13 +59,20 @@ pub(super) struct Responder {
     dice: Dice,
     cache: Cache,
     scratch: Scratch,
+    /// Servers answer, whatever is asked.
+    relays: bool,
 }
 
 impl Responder {
     /// A responder for these zones, with options that may change. The seed decides the order of answers.
     pub(super) fn new(zone: Arc<Zone>, live: &LiveOptions, reverse: Arc<ReverseTree>, seed: u64) -> Responder {
         let (dice, live) = (Dice::new(seed), live.subscribe());
-        Responder { zone, live, reverse, dice, cache: Cache::default(), scratch: Scratch::default() }
+        Responder { zone, live, reverse, dice, cache: Cache::default(), scratch: Scratch::default(), relays: false }
+    }
+
+    /// The same for an agent that has no state: well-formed questions are all for [`Forward::Relay`].
+    pub(super) fn relaying(self) -> Responder {
+        Responder { relays: true, ..self }
     }
 
     /// Takes up new options. What was kept was made with the old ones.
@@ -104,6 +111,7 @@ impl Responder {
             Ok(query) if query.edns.is_some_and(|e| e.version != 0) => {
                 compose::write_empty(&query, Rcode::BadVers, out);
             }
+            Ok(_) if self.relays => return Outcome::Later(Forward::Relay),
             Ok(query) => return self.reply(state, &query, transport, (outside, last), out),
             Err(Malformed::Ignored) => {}
             Err(Malformed::Refused(rcode)) => compose::write_malformed(message, rcode, out),

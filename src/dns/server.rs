@@ -1,7 +1,7 @@
 //! Sockets, threads and tasks: binding, serving, ending.
 
 use super::options::LiveOptions;
-use super::recursor::Forwarder;
+use super::recursor::{AskServers, Forwarder};
 use super::responder::Responder;
 use super::reverse::ReverseTree;
 use super::tcp::{self, Shared};
@@ -9,7 +9,7 @@ use super::udp::{self, StateSource, Worker};
 use super::zone::{Identity, Zone};
 use crate::clock::Clock;
 use crate::machine::State;
-use crate::service::Core;
+use crate::service::{Core, Facts};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
@@ -63,7 +63,23 @@ impl Bound {
         let identity = Identity::of(core.facts());
         let clock = core.clock().clone();
         let states = core.clone();
-        self.run(&identity, options, clock, move || states.local().state, core.drained()).await
+        self.run(&identity, options, clock, move || states.local().state, None, core.drained()).await
+    }
+
+    /// Serves what servers answer, until `stop`.
+    ///
+    /// # Errors
+    /// As [`Bound::serve`].
+    pub async fn relay(
+        self,
+        facts: &Facts,
+        clock: Clock,
+        options: LiveOptions,
+        servers: AskServers,
+        stop: impl Future<Output = ()>,
+    ) -> io::Result<()> {
+        let nothing = Arc::new(State::new());
+        self.run(&Identity::of(facts), options, clock, move || nothing.clone(), Some(servers), stop).await
     }
 
     /// The same with everything that a test wants to choose.
@@ -73,6 +89,7 @@ impl Bound {
         options: LiveOptions,
         clock: Clock,
         source: impl Fn() -> Arc<State> + Send + Sync + 'static,
+        servers: Option<AskServers>,
         stop: impl Future<Output = ()>,
     ) -> io::Result<()> {
         let first = (**options.subscribe().borrow()).clone();
@@ -81,13 +98,15 @@ impl Bound {
         let (zone, reverse) = (Arc::new(zone), Arc::new(ReverseTree::default()));
         let source: StateSource = Arc::new(source);
         let mut seeds = clock.uuid().as_u64_pair().0;
+        let relays = servers.is_some();
         let mut responder = || {
             seeds = seeds.wrapping_mul(0x5851_F42D_4C95_7F2D).wrapping_add(0x1405_7B7E_F767_814F);
-            Responder::new(zone.clone(), &options, reverse.clone(), seeds)
+            let responder = Responder::new(zone.clone(), &options, reverse.clone(), seeds);
+            if relays { responder.relaying() } else { responder }
         };
         let (stop_all, tasks) = (CancellationToken::new(), TaskTracker::new());
         let (live, later) = (options.subscribe(), (tasks.clone(), stop_all.clone()));
-        let forwarder = Forwarder::new(responder(), source.clone(), live, clock, later.0, later.1);
+        let forwarder = Forwarder::new(responder(), source.clone(), live, clock, later.0, later.1, servers);
         let shared = Arc::new(Shared {
             forwarder: forwarder.clone(),
             source: source.clone(),

@@ -27,6 +27,8 @@ mod vivaldi;
 mod wire;
 
 #[cfg(test)]
+mod scale;
+#[cfg(test)]
 mod simulation;
 
 pub use engine::{Identity, TagsTooLarge};

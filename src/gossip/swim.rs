@@ -23,7 +23,7 @@ const STREAM_MEMORY_US: u64 = 30_000_000;
 const STREAM_PEERS_MAX: usize = 4_096;
 
 /// How a packet travels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Path {
     /// A datagram: fast, and it may be lost.
     Datagram,
@@ -256,10 +256,10 @@ where
         self.doubt = (self.doubt + 1).min(DOUBT_MAX);
     }
 
-    /// Takes over what another member knows.
-    pub(super) fn apply(&mut self, now_us: u64, members: impl Iterator<Item = Member<Peer>>) {
+    /// Takes over what another member knows. `tell`: others may not know it.
+    pub(super) fn apply(&mut self, now_us: u64, members: impl Iterator<Item = Member<Peer>>, tell: bool) {
         self.sink.now_us = now_us;
-        if let Err(error) = self.foca.apply_many(members, true, &mut self.sink) {
+        if let Err(error) = self.foca.apply_many(members, tell, &mut self.sink) {
             debug!(%error, "members could not be taken over");
         }
         self.retune();

@@ -36,4 +36,4 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
-pub use server::{ServeError, routes, serve};
+pub use server::{Front, ServeError, routes, serve};

@@ -12,6 +12,7 @@ use super::layer::Observe;
 use super::page::Pins;
 use super::registry::Registry;
 use super::session::Sessions;
+use crate::clock::Clock;
 use crate::proto::v1 as pb;
 use crate::proto::v1::cluster_service_server::ClusterServiceServer;
 use crate::proto::v1::coordination_service_server::CoordinationServiceServer;
@@ -37,7 +38,7 @@ use tonic_health::ServingStatus;
 use tower::Service;
 
 /// Fits 500 instances or the largest transaction.
-pub(super) const DECODE_MAX: usize = 8 * 1024 * 1024;
+pub(in crate::grpc) const DECODE_MAX: usize = 8 * 1024 * 1024;
 const STREAMS_MAX: u32 = 10_000;
 const STREAM_WINDOW: u32 = 1024 * 1024;
 const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
@@ -65,15 +66,20 @@ pub async fn routes(core: Core) -> Result<Routes, ServeError> {
     Ok(Front::new(core).await?.into_routes())
 }
 
-/// Discovery in front of a router for the rest: it is called most, and its paths are known without a search.
+/// The public API: discovery in front of a router for the rest, since it is called most, and its paths are known
+/// without a search. Clones share everything.
 #[derive(Clone)]
-struct Front {
+pub struct Front {
     discovery: Discovery,
     others: Routes,
 }
 
 impl Front {
-    async fn new(core: Core) -> Result<Front, ServeError> {
+    /// The API of this server.
+    ///
+    /// # Errors
+    /// If the descriptors that were built in are damaged.
+    pub async fn new(core: Core) -> Result<Front, ServeError> {
         let pins = Pins::default();
         let discovery = Discovery::new(core.clone(), pins.clone());
         Ok(Front { discovery, others: others(core, pins).await?.prepare() })
@@ -156,28 +162,35 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
         .register_encoded_file_descriptor_set(tonic_reflection::pb::v1alpha::FILE_DESCRIPTOR_SET)
 }
 
-/// Serves on these listeners until the core drains; then streams end with a word of where to go, and the rest is given
-/// a few seconds. Install the metrics recorder before.
+/// Serves on these listeners until `stop`; streams then end with a word of where to go, and the rest is given a few
+/// seconds. Install the metrics recorder before.
 ///
 /// # Errors
-/// If the server cannot be built, or its transport fails.
-pub async fn serve(listeners: Vec<TcpListener>, core: Core) -> Result<(), ServeError> {
-    let front = Front::new(core.clone()).await?;
+/// If its transport fails.
+pub async fn serve<S>(
+    listeners: Vec<TcpListener>,
+    front: S,
+    clock: Clock,
+    stop: impl Future<Output = ()> + Clone + Send + 'static,
+) -> Result<(), ServeError>
+where
+    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Unpin + Send + 'static,
+{
     let incoming = listeners.into_iter().map(|l| TcpIncoming::from(l).with_nodelay(Some(true)).map_ok(Gather::new));
-    let ending = core.clone();
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
         .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(STREAM_WINDOW)
         .initial_connection_window_size(CONNECTION_WINDOW)
-        .layer(Observe::new(core.clock().clone()))
-        .serve_with_incoming_shutdown(front, select_all(incoming), async move { ending.drained().await });
+        .layer(Observe::new(clock))
+        .serve_with_incoming_shutdown(front, select_all(incoming), stop.clone());
     let mut serving = std::pin::pin!(serving);
     tokio::select! {
         biased;
         done = &mut serving => return Ok(done?),
-        () = core.drained() => {}
+        () = stop => {}
     }
     match tokio::time::timeout(DRAIN_WITHIN, serving).await {
         Ok(done) => Ok(done?),

@@ -1,16 +1,19 @@
 //! One request on its way to an endpoint.
 
+use super::body::RequestBody;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::json::Layout;
 use super::read::Read;
 use super::reply::Answer;
 use super::target::Query;
+use crate::model::Text;
+use crate::service::Core;
 use bytes::{Bytes, BytesMut};
 use http::header::{CACHE_CONTROL, HeaderValue};
 use http::{HeaderMap, Method, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::{Body, Incoming};
+use hyper::body::Body;
 use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
@@ -24,9 +27,12 @@ const BODY_DRAIN_MAX: usize = 16 * 1024 * 1024;
 /// What an endpoint gives back.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<Answer, Error>> + Send>>;
 
-/// A request for a known endpoint, with an allowed method.
-pub(super) struct Call {
+/// A request for a known endpoint, with an allowed method. `C`: the state, where the endpoint needs it.
+pub(super) struct Call<C = Core> {
     pub(super) gateway: Arc<Gateway>,
+    pub(super) core: C,
+    /// The node of the client's agent, if the request came by way of one.
+    pub(super) asker: Option<Text>,
     pub(super) method: Method,
     /// Path and query as they came.
     pub(super) target: String,
@@ -36,10 +42,10 @@ pub(super) struct Call {
     pub(super) variable_at: usize,
     pub(super) query: Query,
     pub(super) headers: HeaderMap,
-    pub(super) body: Incoming,
+    pub(super) body: RequestBody,
 }
 
-impl Call {
+impl<C> Call<C> {
     /// The part of the path after the endpoint's own, as bytes.
     pub(super) fn variable(&self) -> &[u8] {
         &self.path[self.variable_at..]
@@ -51,6 +57,11 @@ impl Call {
             b"" => Err(Error::bad_request(missing)),
             name => Ok(String::from_utf8_lossy(name)),
         }
+    }
+
+    /// Name of the node of the client's agent.
+    pub(super) fn own_node(&self) -> &str {
+        self.asker.as_deref().unwrap_or(&self.gateway.facts().node_name)
     }
 
     /// How documents are laid out for this client.
@@ -152,7 +163,7 @@ impl Call {
 
 /// Only this server's datacenter is served; an empty name is that one.
 pub(super) fn check_datacenter(gateway: &Gateway, name: &str) -> Result<(), Error> {
-    if name.is_empty() || name.eq_ignore_ascii_case(&gateway.core.facts().datacenter) {
+    if name.is_empty() || name.eq_ignore_ascii_case(&gateway.facts().datacenter) {
         Ok(())
     } else {
         Err(Error::no_path_to_datacenter())

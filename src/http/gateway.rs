@@ -1,5 +1,6 @@
 //! From a request to its answer: the answers that are ready, then the route table.
 
+use super::body::{PassedBody, ReplyBody, RequestBody};
 use super::cache::{Cache, Ready};
 use super::call::Call;
 use super::error::Error;
@@ -9,11 +10,15 @@ use super::reply::{Answer, Reply, method_not_allowed, moved};
 use super::route::{Found, Handler, Route, Router};
 use super::target::{Path, Query};
 use super::{Options, consul, gzip};
-use crate::service::Core;
+use crate::clock::Clock;
+use crate::gossip::Gossip;
+use crate::model::Text;
+use crate::service::{Core, Facts};
 use futures::FutureExt;
-use http::header::{ALLOW, CACHE_CONTROL};
-use http::{HeaderValue, Method, Request, StatusCode};
-use hyper::body::Incoming;
+use futures::future::BoxFuture;
+use http::header::{ACCEPT_ENCODING, ALLOW, CACHE_CONTROL};
+use http::{HeaderValue, Method, Request, Response, StatusCode, Uri};
+use std::borrow::Cow;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -24,9 +29,54 @@ use tokio_util::sync::CancellationToken;
 const CACHE_ENTRIES_MAX: usize = 65_536;
 const CACHE_BYTES_MAX: usize = 128 * 1024 * 1024;
 
+/// Where the state is.
+#[derive(Clone)]
+pub enum Source {
+    /// In this process, which is a server.
+    Here(Core),
+    /// With the servers.
+    Servers(Arc<dyn Upstream>, Gossip),
+}
+
+/// The header in which an agent names its node when it passes a request on.
+pub const ASKER: &str = "x-lictor-agent";
+
+/// Passes requests on to servers.
+pub trait Upstream: Send + Sync + 'static {
+    /// The answer of a server, or one that was kept, or an error in Consul's words.
+    fn ask(&self, request: Request<PassedBody>) -> BoxFuture<'static, Response<PassedBody>>;
+
+    /// How many servers are known to be there.
+    fn known(&self) -> usize;
+}
+
+/// Answers requests. Clones share everything.
+#[derive(Clone)]
+pub struct Front(pub(super) Arc<Gateway>);
+
+impl Front {
+    /// For the state of this server, or that of others.
+    pub fn new(source: Source, options: Options) -> Front {
+        Front(Arc::new(Gateway::new(source, options)))
+    }
+
+    /// Answers what the agent of this node passes on.
+    pub fn answer(
+        &self,
+        request: Request<PassedBody>,
+        asker: Option<Text>,
+    ) -> BoxFuture<'static, Response<PassedBody>> {
+        let answering = self.0.answer(request.map(RequestBody::from), asker);
+        Box::pin(async move {
+            let Ok(reply) = answering.await;
+            reply.map(PassedBody::new)
+        })
+    }
+}
+
 /// What all connections share.
 pub(super) struct Gateway {
-    pub(super) core: Core,
+    source: Source,
     pub(super) options: Options,
     pub(super) cache: Cache,
     /// The server is stopping: nobody waits any longer.
@@ -54,9 +104,9 @@ impl Future for Answering {
 }
 
 impl Gateway {
-    pub(super) fn new(core: Core, options: Options) -> Gateway {
+    fn new(source: Source, options: Options) -> Gateway {
         Gateway {
-            core,
+            source,
             options,
             cache: Cache::new(CACHE_ENTRIES_MAX, CACHE_BYTES_MAX),
             draining: CancellationToken::new(),
@@ -65,19 +115,53 @@ impl Gateway {
         }
     }
 
-    /// Answers a request.
-    pub(super) fn answer(self: &Arc<Self>, request: Request<Incoming>) -> Answering {
+    /// The state, if this is a server.
+    pub(super) fn core(&self) -> Option<&Core> {
+        match &self.source {
+            Source::Here(core) => Some(core),
+            Source::Servers(..) => None,
+        }
+    }
+
+    /// The pool, if this process gossips.
+    pub(super) fn gossip(&self) -> Option<&Gossip> {
+        match &self.source {
+            Source::Here(core) => core.gossip(),
+            Source::Servers(_, gossip) => Some(gossip),
+        }
+    }
+
+    /// How many servers this agent knows.
+    pub(super) fn known_servers(&self) -> usize {
+        match &self.source {
+            Source::Here(core) => core.raft_status().members.len(),
+            Source::Servers(upstream, _) => upstream.known(),
+        }
+    }
+
+    /// Facts about this process.
+    pub(super) fn facts(&self) -> &Facts {
+        self.options.agent.facts()
+    }
+
+    /// Time and randomness.
+    pub(super) fn clock(&self) -> &Clock {
+        self.options.agent.clock()
+    }
+
+    /// Answers a request. `asker`: the node of the client's agent, if it is not this one.
+    pub(super) fn answer(self: &Arc<Self>, request: Request<RequestBody>, asker: Option<Text>) -> Answering {
         let zip = gzip::accepted(request.headers());
         // Cache-Control may be malformed, which only the long way finds out.
-        if request.method() == Method::GET && !request.headers().contains_key(CACHE_CONTROL) {
-            let target = request.uri().path_and_query().map_or("/", |target| target.as_str());
-            if let Some(ready) = self.cache.ready(target)
-                && let Some(reply) = self.repeat(&ready, zip)
-            {
-                return Answering::Now(Some(reply));
-            }
+        if request.method() == Method::GET
+            && !request.headers().contains_key(CACHE_CONTROL)
+            && let Some(core) = self.core()
+            && let Some(ready) = self.cache.ready(&target(request.uri(), asker.as_deref()))
+            && let Some(reply) = self.repeat(core, &ready, zip)
+        {
+            return Answering::Now(Some(reply));
         }
-        match self.route(request, zip) {
+        match self.route(request, asker, zip) {
             Ok(answering) => answering,
             Err(answer) => Answering::Now(Some(answer.into_reply(zip))),
         }
@@ -85,8 +169,8 @@ impl Gateway {
 
     /// The answer to a request line that was answered before, if it is still the same and no barrier has to be
     /// waited for.
-    fn repeat(&self, ready: &Ready, zip: bool) -> Option<Reply> {
-        let view = self.core.view(&ready.mode.options()).now_or_never()?.ok()?;
+    fn repeat(&self, core: &Core, ready: &Ready, zip: bool) -> Option<Reply> {
+        let view = core.view(&ready.mode.options()).now_or_never()?.ok()?;
         if !ready.known.holds_in(&view.state) {
             return None;
         }
@@ -94,7 +178,12 @@ impl Gateway {
         Some(present(ready, &view).into_reply(zip))
     }
 
-    fn route(self: &Arc<Self>, request: Request<Incoming>, zip: bool) -> Result<Answering, Box<Answer>> {
+    fn route(
+        self: &Arc<Self>,
+        request: Request<RequestBody>,
+        asker: Option<Text>,
+        zip: bool,
+    ) -> Result<Answering, Box<Answer>> {
         let (head, body) = request.into_parts();
         let page = head.method == Method::GET || head.method == Method::HEAD;
         let query = head.uri.query();
@@ -112,13 +201,35 @@ impl Gateway {
         };
         let handler = self.admit(route, &head.method)?;
         let query = Query::parse(query.unwrap_or("")).map_err(|e| Box::new(e.into()))?;
-        let target = head.uri.path_and_query().map_or("/", |target| target.as_str()).to_owned();
-        let variable_at = route.path.len().min(path.len());
-        let gateway = self.clone();
-        let call = Call { gateway, method: head.method, target, path, variable_at, query, headers: head.headers, body };
         let meter = self.meters.of(route.op);
         let started = Instant::now();
-        let answering = handler(call);
+        let target = target(&head.uri, asker.as_deref()).into_owned();
+        let variable_at = route.path.len().min(path.len());
+        let (gateway, method, mut headers) = (self.clone(), head.method, head.headers);
+        let answering = match (handler, &self.source) {
+            (Handler::Agent(handler), _) => {
+                handler(Call { gateway, core: (), asker, method, target, path, variable_at, query, headers, body })
+            }
+            (Handler::State(handler), Source::Here(core)) => {
+                let core = core.clone();
+                handler(Call { gateway, core, asker, method, target, path, variable_at, query, headers, body })
+            }
+            (Handler::State(_), Source::Servers(upstream, _)) => {
+                let mut request = Request::new(body.into_passed());
+                // What the server packs need not be packed here.
+                headers.remove(ACCEPT_ENCODING);
+                if zip {
+                    headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("gzip"));
+                }
+                (*request.method_mut(), *request.uri_mut(), *request.headers_mut()) = (method, head.uri, headers);
+                let answering = upstream.ask(request);
+                return Ok(Answering::Soon(Box::pin(async move {
+                    let answer = answering.await;
+                    meter.record(answer.status(), started);
+                    answer.map(ReplyBody::Passed)
+                })));
+            }
+        };
         Ok(Answering::Soon(Box::pin(async move {
             let answer = answering.await.unwrap_or_else(Answer::from);
             meter.record(answer.status, started);
@@ -153,6 +264,15 @@ impl Gateway {
             }
             _ => Error::not_found().into(),
         }
+    }
+}
+
+/// The request line under which answers are kept. One that depends on the client's agent says which one it is.
+fn target<'a>(uri: &'a Uri, asker: Option<&str>) -> Cow<'a, str> {
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    match asker {
+        Some(asker) if target.contains("_agent") => format!("{target} {asker}").into(),
+        _ => target.into(),
     }
 }
 

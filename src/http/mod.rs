@@ -29,6 +29,8 @@ mod scope;
 mod server;
 mod target;
 
+pub use body::{BodyError, PassedBody};
+pub use gateway::{ASKER, Front, Source, Upstream};
 pub use limits::{Limits, LiveLimits};
 pub use rules::Rules;
 pub use server::{Listener, serve};

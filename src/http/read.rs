@@ -1,6 +1,7 @@
 //! Reads: how fresh, and how long to wait for a change (Consul's blocking queries).
 
 use super::cache::{Entry, Known, Ready};
+use super::call::Call;
 use super::error::Error;
 use super::gateway::Gateway;
 use super::reply::{Answer, X_CACHE, X_CONSUL_CONSISTENCY, X_CONSUL_INDEX, X_CONSUL_KNOWNLEADER, X_CONSUL_LASTCONTACT};
@@ -128,7 +129,7 @@ impl Read {
     /// When to stop waiting, by the operator's times.
     pub(super) fn deadline(&self, gateway: &Gateway) -> Instant {
         let times = (gateway.options.wait_default, gateway.options.wait_max);
-        self.deadline_within(times, gateway.core.clock().random())
+        self.deadline_within(times, gateway.clock().random())
     }
 
     /// When to stop waiting: as asked or the default, up to a sixteenth more so that clients do not come in step, and
@@ -163,10 +164,11 @@ pub(super) struct Question<F> {
 }
 
 impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
-    /// Answers when the read says so. `target` is the request line, under which an answer that does not wait is kept.
-    pub(super) async fn ask(self, gateway: &Gateway, read: Read, target: &str) -> Result<Answer, Error> {
+    /// Answers when the read says so. An answer that does not wait is kept under the request line.
+    pub(super) async fn ask(self, call: &Call, read: Read) -> Result<Answer, Error> {
+        let (gateway, core) = (&*call.gateway, &call.core);
         if read.index == 0 {
-            let view = gateway.core.view(&read.mode.options()).await?;
+            let view = core.view(&read.mode.options()).await?;
             let (known, hit) = self.known(gateway, &view.state)?;
             let mut headers = known.answer.headers.clone();
             read.mode.announce(&mut headers, known.index);
@@ -177,10 +179,10 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
                 answer.headers.remove(AGE);
                 read.announce_cached(&mut answer.headers, false);
             }
-            gateway.cache.insert(target, Entry::Ready(Arc::new(ready)));
+            gateway.cache.insert(&call.target, Entry::Ready(Arc::new(ready)));
             return Ok(answer);
         }
-        let (known, hit, view) = self.wait(gateway, read).await?;
+        let (known, hit, view) = self.wait(call, read).await?;
         let mut answer = known.answer.clone();
         read.mode.announce(&mut answer.headers, known.index);
         read.announce_cached(&mut answer.headers, hit);
@@ -206,13 +208,14 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
         })
     }
 
-    async fn wait(&self, gateway: &Gateway, read: Read) -> Result<(Arc<Known>, bool, View), Error> {
+    async fn wait(&self, call: &Call, read: Read) -> Result<(Arc<Known>, bool, View), Error> {
+        let (gateway, core) = (&*call.gateway, &call.core);
         let deadline = read.deadline(gateway);
-        let hub = gateway.core.hub();
+        let hub = core.hub();
         // Subscribed before the state is looked at, so that no change is missed.
         let mut topics: Vec<Subscription> = self.scope.topics().into_iter().map(|t| hub.subscribe(t)).collect();
         loop {
-            let view = gateway.core.view(&read.mode.options()).await?;
+            let view = core.view(&read.mode.options()).await?;
             let over = Instant::now() >= deadline || gateway.draining.is_cancelled();
             if over || self.index(gateway, &view.state)? > read.index {
                 let (known, hit) = self.known(gateway, &view.state)?;

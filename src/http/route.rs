@@ -4,7 +4,13 @@ use super::call::{Answering, Call};
 use std::collections::HashMap;
 
 /// What answers a request.
-pub(super) type Handler = fn(Call) -> Answering;
+#[derive(Clone, Copy)]
+pub(super) enum Handler {
+    /// The agent, on every node.
+    Agent(fn(Call<()>) -> Answering),
+    /// The state, so on servers; other agents pass the request on to one.
+    State(fn(Call) -> Answering),
+}
 
 /// One endpoint.
 pub(super) struct Route {

@@ -1,9 +1,8 @@
 //! Connections: accepted, counted per client, served by hyper's HTTP/1, and ended in good order.
 
-use super::Options;
-use super::gateway::{Answering, Gateway};
+use super::body::RequestBody;
+use super::gateway::{Answering, Front, Gateway};
 use super::head_timer::HeadTimer;
-use crate::service::Core;
 use http::Request;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
@@ -29,14 +28,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the gateway on these listeners until the server drains. Long polls are then answered with the present state,
 /// and connections have a few seconds to finish.
-pub async fn serve(listeners: Vec<Listener>, core: Core, options: Options) {
-    let gateway = Arc::new(Gateway::new(core.clone(), options));
+pub async fn serve(listeners: Vec<Listener>, front: Front) {
+    let gateway = front.0;
     let clients = Arc::new(Clients::default());
     let tasks = TaskTracker::new();
     for listener in listeners {
         tasks.spawn(accept(listener, gateway.clone(), clients.clone(), tasks.clone()));
     }
-    core.drained().await;
+    gateway.options.agent.drained().await;
     gateway.draining.cancel();
     tasks.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
@@ -104,11 +103,11 @@ impl Listener {
 fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: Option<IpAddr>) -> Answering {
     let rules = &gateway.options.rules;
     if rules.are_empty() {
-        return gateway.answer(request);
+        return gateway.answer(request.map(RequestBody::Direct), None);
     }
     let answering = match rules.refusal(&request, peer) {
         Some(refusal) => Answering::Now(Some(refusal)),
-        None => gateway.answer(request),
+        None => gateway.answer(request.map(RequestBody::Direct), None),
     };
     let gateway = gateway.clone();
     Answering::Soon(Box::pin(async move {

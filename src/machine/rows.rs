@@ -76,6 +76,19 @@ pub fn of_changes(state: &State, changes: &[Change]) -> Vec<RowOp> {
     out.ops
 }
 
+/// The rows of a node and of what is registered on it; a [`Loader`] makes a state of them that has nothing else.
+pub fn of_node(state: &State, name: &str) -> Vec<RowOp> {
+    let Some(node) = state.node(name) else { return Vec::new() };
+    let mut out = Rows::default();
+    out.put(NODES, parts(&[&node.record.name]), Some(encode_node(&node.record)));
+    out.nodes.insert(node.record.name.clone());
+    for instance in state.instances_on(node) {
+        out.put(INSTANCES, instance_key(instance), Some(encode_instance(instance)));
+    }
+    out.index_rows(state);
+    out.ops
+}
+
 #[derive(Default)]
 struct Rows<'a> {
     ops: Vec<RowOp>,

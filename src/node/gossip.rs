@@ -1,6 +1,7 @@
 //! Gossip of this process: its sockets, keys and tags, whom it joins, and what it tells the other parts.
 
 use super::infallible;
+use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::cluster::{Directory, Presence, Seen};
 use crate::config::Config;
@@ -39,14 +40,12 @@ pub(super) async fn bind(config: &Config) -> anyhow::Result<Sockets> {
     }
 }
 
-/// What a server says about itself.
+/// What a node says about itself.
 fn own_tags(config: &Config, facts: &Facts) -> BTreeMap<String, String> {
     let mut tags: BTreeMap<String, String> = [
         ("acls", "0"),
         ("dc", &config.datacenter),
-        ("ft_fs", "1"),
-        ("raft_vsn", "3"),
-        ("role", "consul"),
+        ("role", if config.server { "consul" } else { "node" }),
         ("segment", ""),
         ("vsn", "2"),
         ("vsn_max", "3"),
@@ -57,6 +56,11 @@ fn own_tags(config: &Config, facts: &Facts) -> BTreeMap<String, String> {
     let mut add = |name: &str, value: String| tags.insert(name.to_owned(), value);
     add("build", format!("{}:", facts.version));
     add("id", facts.node_id.to_string());
+    if !config.server {
+        return tags;
+    }
+    add("ft_fs", "1".to_owned());
+    add("raft_vsn", "3".to_owned());
     add("port", facts.server_port.to_string());
     add("wan_join_port", facts.serf_wan_port.to_string());
     match config.bootstrap_expect {
@@ -184,7 +188,7 @@ impl Joining {
     }
 
     /// Joins earlier members, then those of retry_join until it succeeds. Returns an error when it has given up.
-    pub(super) async fn run(self, core: Core) -> anyhow::Result<()> {
+    pub(super) async fn run(self, agent: Agent) -> anyhow::Result<()> {
         let keep = self.keep_note();
         let join = async {
             if !self.past.left || self.config.rejoin_after_leave {
@@ -201,7 +205,7 @@ impl Joining {
         tokio::select! {
             error = joined => Err(error),
             () = keep => Ok(()),
-            () = core.drained() => Ok(()),
+            () = agent.drained() => Ok(()),
         }
     }
 
@@ -304,9 +308,14 @@ pub(super) async fn leave(gossip: &Gossip, ending: &Ending) {
 }
 
 /// Starts what works for as long as this process gossips.
-pub(super) fn run(joining: Joining, config: &Config, core: &Core, tasks: &mut JoinSet<anyhow::Result<()>>) {
+pub(super) fn run(
+    joining: Joining,
+    config: &Config,
+    (core, agent): (&Core, &Agent),
+    tasks: &mut JoinSet<anyhow::Result<()>>,
+) {
     let gossip = joining.gossip.clone();
-    tasks.spawn(joining.run(core.clone()));
+    tasks.spawn(joining.run(agent.clone()));
     tasks.spawn(infallible(core.clone().run_events()));
     if config.gossip.coordinates {
         tasks.spawn(infallible(run_places(gossip.clone(), core.clone())));

@@ -1,7 +1,11 @@
 //! From the configuration to what each part of the server is told.
 
+use super::reload::Live;
+use crate::agent::Agent;
 use crate::config::{Config, DnsSettings, HttpSettings, Limits};
+use crate::monitor::Monitor;
 use crate::{agent, dns, http};
+use metrics_exporter_prometheus::PrometheusHandle;
 
 /// What DNS is told.
 pub(super) fn dns(settings: &DnsSettings) -> dns::Options {
@@ -36,7 +40,7 @@ pub(super) fn limits(limits: &Limits) -> http::Limits {
 }
 
 /// What HTTP refuses and adds.
-pub(super) fn rules(settings: &HttpSettings) -> http::Rules {
+fn rules(settings: &HttpSettings) -> http::Rules {
     let writers = settings.allow_write_from.clone();
     http::Rules::new(settings.block_endpoints.clone(), &settings.response_headers, writers)
 }
@@ -51,5 +55,23 @@ pub(super) fn agent(config: &Config) -> agent::Settings {
         check_update_interval: checks.update_interval,
         check_output_max_size: checks.output_max,
         discard_check_output: checks.discard_output,
+    }
+}
+
+/// What HTTP is told; `told`: what metrics and the log are read from.
+pub(super) fn http(config: &Config, agent: &Agent, live: &Live, told: (PrometheusHandle, Monitor)) -> http::Options {
+    let (metrics, monitor) = told;
+    http::Options {
+        rules: rules(&config.http),
+        wait_default: config.query_times.default,
+        wait_max: config.query_times.max,
+        limits: live.limits.clone(),
+        session_ttl_min: config.session_ttl_min,
+        unprintable_paths: config.http.unprintable_paths,
+        agent: agent.clone(),
+        metrics,
+        monitor,
+        prometheus: config.prometheus,
+        pretty_default: config.dev,
     }
 }

@@ -5,7 +5,6 @@ use crate::agent::{Agent, Watches};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel, Notice};
 use crate::monitor::Monitor;
-use crate::service::Core;
 use crate::{dns, http};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -36,6 +35,16 @@ pub(super) struct Reloader {
 pub(super) struct Live {
     pub(super) dns: dns::LiveOptions,
     pub(super) limits: http::LiveLimits,
+}
+
+impl Live {
+    /// With the settings to begin with.
+    pub(super) fn of(config: &Config) -> Live {
+        Live {
+            dns: dns::LiveOptions::new(options::dns(&config.dns)),
+            limits: http::LiveLimits::new(options::limits(&config.limits)),
+        }
+    }
 }
 
 impl Reloader {
@@ -85,20 +94,25 @@ impl Reloader {
         Ok(new)
     }
 
-    /// Reloads on SIGHUP until the server drains.
-    pub(super) async fn run(self: Arc<Self>, core: Core) {
+    /// Reloads on SIGHUP and on demand until the process drains.
+    pub(super) async fn run(self: Arc<Self>) {
+        let asked = self.clone();
+        self.agent.hooks().on_reload(move || {
+            let reloader = asked.clone();
+            Box::pin(async move { reloader.reload().await })
+        });
         let mut hangup = match signal(SignalKind::hangup()) {
             Ok(hangup) => hangup,
             Err(error) => {
                 warn!(%error, "SIGHUP cannot be listened for: use the HTTP API to reload");
-                return core.drained().await;
+                return self.agent.drained().await;
             }
         };
         loop {
             tokio::select! {
                 // The reason of a failure is logged where it is found.
                 Some(()) = hangup.recv() => { let _ = self.reload().await; }
-                () = core.drained() => return,
+                () = self.agent.drained() => return,
             }
         }
     }

@@ -2,10 +2,12 @@
 
 use crate::clock::Clock;
 use crate::cluster::{self, Directory, Founding};
+use crate::grpc::peer::{AskDns, AskHttp, Door};
 use crate::model::Autopilot;
 use crate::raft::{self, Handle};
 use crate::service::Core;
-use crate::{config::Config, grpc};
+use crate::{config::Config, dns, grpc, http};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -24,6 +26,8 @@ pub(super) struct Servers {
     /// Keeps this server a member.
     forming: AbortHandle,
     raft: Handle,
+    /// Opened when agents may be answered.
+    pub(super) door: Door,
 }
 
 impl Servers {
@@ -38,10 +42,10 @@ impl Servers {
         first: &Autopilot,
     ) -> Servers {
         core.know_servers(directory.clone());
-        let stopping = watch::Sender::new(false);
+        let (stopping, door) = (watch::Sender::new(false), Door::default());
         let mut tasks = JoinSet::new();
         if let Some(listener) = listener {
-            let serving = grpc::peer::serve(listener, raft.clone(), stopping.subscribe());
+            let serving = grpc::peer::serve(listener, raft.clone(), door.clone(), stopping.subscribe());
             tasks.spawn(async move {
                 if let Err(error) = serving.await {
                     warn!(%error, "other servers are no longer answered");
@@ -52,7 +56,7 @@ impl Servers {
         let (settings, caring) = (core.clone(), core.clone());
         tasks.spawn(cluster::run_autopilot(raft.clone(), directory, move || settings.autopilot()));
         tasks.spawn(caring.run_first_autopilot(first.clone()));
-        Servers { stopping, tasks, forming, raft: raft.clone() }
+        Servers { stopping, tasks, forming, raft: raft.clone(), door }
     }
 
     /// Waits until this server may answer without showing an older state than in its last life.
@@ -107,4 +111,17 @@ impl Servers {
 /// What a server wants to be.
 pub(super) fn founding(config: &Config, node: raft::Node) -> Founding {
     Founding { expect: config.bootstrap_expect, node }
+}
+
+/// Begins to answer agents on the server port with what answers clients on the other ports.
+pub(super) fn open(door: &Door, core: &Core, grpc: grpc::Front, http: http::Front, dns: Arc<dns::Asked>) {
+    let ask_http: AskHttp = Arc::new(move |request: ::http::Request<http::PassedBody>| {
+        let asker = request.headers().get(http::ASKER).and_then(|name| name.to_str().ok()).map(Into::into);
+        http.answer(request, asker)
+    });
+    let ask_dns: AskDns = Arc::new(move |message, tcp| {
+        let dns = dns.clone();
+        Box::pin(async move { dns.answer(&message, tcp).await })
+    });
+    door.open(core, grpc, ask_http, ask_dns);
 }

@@ -87,7 +87,8 @@ pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
         // Nobody else has it yet.
         let _ = cluster.set(Uuid::from_bytes(identity.cluster));
     }
-    let link = Link { peers: options.peers, cluster, id: identity.node };
+    let in_memory = options.data_dir.is_none();
+    let link = Link { peers: options.peers, cluster, id: identity.node, in_memory };
     let raft = Raft::new(identity.node, config, Network { link: link.clone() }, log_store, machine);
     let raft = raft.await.map_err(fail)?;
 
@@ -184,6 +185,9 @@ fn config(slowness: u32) -> Config {
         max_in_snapshot_log_to_keep: purge::KEEP,
         purge_batch_size: 1024,
         allow_log_reversion: Some(false),
+        // A leader sends entries before they are on its own disk. If it led on in the same term after it has lost them, it
+        // would make others under their ids, and no server could tell them apart.
+        enable_leader_restore: Some(false),
         ..Config::default()
     }
 }

@@ -55,6 +55,8 @@ pub(super) async fn run(raft: Raft, link: Link) {
             true
         };
         tokio::select! {
+            // In order, so that a simulation can be repeated.
+            biased;
             alive = changed => if !alive { return },
             lingered = lingered => match lingered {
                 Lingered::Lost => tokio::time::sleep(RETRY).await,

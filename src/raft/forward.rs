@@ -43,6 +43,7 @@ impl Handle {
     pub async fn propose(&self, request_id: Option<RequestId>, command: Command) -> Result<(u64, Reply), ProposeError> {
         let proposal = self.proposal(request_id, command)?;
         let deadline = Instant::now() + LEADER_WAIT;
+        let mut unknown = false;
         loop {
             let done = match self.leader_elsewhere() {
                 None if self.leads_alone() => self.submit(&proposal).await,
@@ -59,8 +60,13 @@ impl Handle {
                 Err(ProposeError::OutcomeUnknown) => request_id.is_some(),
                 _ => false,
             };
+            unknown |= matches!(done, Err(ProposeError::OutcomeUnknown));
             if !again || Instant::now() + PAUSE > deadline {
-                return done;
+                return match done {
+                    // The last attempt was not accepted, which says nothing of those before it.
+                    Err(ProposeError::NoLeader { .. }) if unknown => Err(ProposeError::OutcomeUnknown),
+                    done => done,
+                };
             }
             tokio::time::sleep(PAUSE).await;
         }

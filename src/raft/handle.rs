@@ -257,9 +257,7 @@ impl Handle {
 
     /// Waits until the published state has this revision.
     pub async fn applied(&self, revision: u64) {
-        let mut applied = self.inner.parts.published.applied.subscribe();
-        // The sender lives as long as `self`, so this ends by the value only.
-        let _ = applied.wait_for(|applied| *applied >= revision).await;
+        self.inner.parts.published.applied.reached(revision).await;
     }
 
     /// What this server knows of the cluster now.
@@ -367,9 +365,18 @@ async fn watch_server(
 /// Notes when this server has what was acknowledged before it started.
 async fn catch_up(inner: Weak<Inner>, raft: Raft) {
     // Fails only when raft stops.
-    if raft.wait_for_recovery(None).await.is_ok()
-        && let Some(inner) = inner.upgrade()
-    {
+    if raft.wait_for_recovery(None).await.is_err() {
+        return;
+    }
+    // What a follower has applied need not be on its own disk, so the end of its log is no measure: the leader is asked.
+    while let Some(inner) = inner.upgrade() {
+        match (Handle { inner }).barrier(Barrier::Linearizable).await {
+            Err(ProposeError::NoLeader { .. }) => tokio::time::sleep(LEASE_PAUSE).await,
+            Err(_) => return,
+            Ok(()) => break,
+        }
+    }
+    if let Some(inner) = inner.upgrade() {
         inner.caught_up.send_replace(true);
     }
 }

@@ -20,6 +20,8 @@ pub(super) struct Link {
     pub(super) cluster: Arc<OnceLock<Uuid>>,
     /// Raft id of this server.
     pub(super) id: u64,
+    /// It has no disk that could block it.
+    pub(super) in_memory: bool,
 }
 
 /// Why a question has no answer of its own kind.

@@ -111,9 +111,10 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     ) -> Result<SnapshotResponse<TypeConfig>, StreamingError<TypeConfig>> {
         let mut head = wire::install_out(&vote, &snapshot);
         (head.cluster, head.from, head.to) = (self.link.cluster_bytes(), self.link.id, self.target.0);
-        let chunks = transfer::chunks(snapshot.snapshot);
+        let chunks = transfer::chunks(snapshot.snapshot, self.link.in_memory);
         let sent = self.link.peers.install_snapshot(&self.target.1.address, head, chunks);
         let response = tokio::select! {
+            biased;
             closed = cancel => return Err(StreamingError::Closed(closed)),
             response = sent => response.map_err(|e| failed(&e.into()))?,
         };

@@ -6,6 +6,7 @@
 
 use super::codec;
 use super::log_store::LogStore;
+use super::progress::Progress;
 use super::types::{Entry, LogId, Payload, Snapshot, SnapshotMeta, StoredMembership, TypeConfig};
 use crate::command::Reply;
 use crate::machine::{self, Change, State};
@@ -18,7 +19,6 @@ use openraft::storage::{ApplyResponder, EntryResponder, RaftSnapshotBuilder, Raf
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
 
 /// Entries after which a long batch is published in part, so that replaying a long log needs little memory.
 const BATCH: usize = 1024;
@@ -31,7 +31,7 @@ pub(super) struct Published {
     /// Term of the last applied entry.
     pub(super) applied_term: AtomicU64,
     /// Revision of that state.
-    pub(super) applied: watch::Sender<u64>,
+    pub(super) applied: Progress,
 }
 
 /// The state machine as openraft sees it.
@@ -78,7 +78,7 @@ impl StateMachine {
         let published = Arc::new(Published {
             state: ArcSwap::from_pointee(loaded.state.clone()),
             applied_term: AtomicU64::new(applied.map_or(0, |id| id.leader_id.term)),
-            applied: watch::Sender::new(loaded.state.revision()),
+            applied: Progress::new(loaded.state.revision()),
         });
         hub.restore(loaded.floor, loaded.state.revision(), loaded.events);
         let machine = StateMachine {
@@ -127,7 +127,7 @@ impl StateMachine {
         let state = Arc::new(self.state.clone());
         self.published.state.store(state.clone());
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
-        self.published.applied.send_replace(state.revision());
+        self.published.applied.set(state.revision());
         self.hub.publish(&batch.changes);
         let position = Position {
             index: applied.index,
@@ -186,7 +186,7 @@ impl RaftStateMachine<TypeConfig> for StateMachine {
         self.membership = membership;
         self.published.state.store(Arc::new(self.state.clone()));
         self.published.applied_term.store(applied.leader_id.term, Ordering::Release);
-        self.published.applied.send_replace(applied.index);
+        self.published.applied.set(applied.index);
         self.hub.reset(&self.state);
         self.hub.restore(floor, self.state.revision(), events);
         self.log.note_applied(applied.index);

@@ -15,6 +15,8 @@ use openraft::testing::log::{StoreBuilder, Suite};
 use std::sync::Arc;
 
 mod cluster;
+pub(super) mod runtime;
+mod simulation;
 
 struct Builder;
 

@@ -1,5 +1,6 @@
 //! The bytes of a snapshot on their way: read and compressed on a blocking thread, a few pieces ahead of the network;
-//! unpacked on a blocking thread into a file that has no name.
+//! unpacked on a blocking thread into a file that has no name. A server in memory has nothing that blocks, and does both
+//! in place.
 
 use crate::store::Image;
 use bytes::Bytes;
@@ -18,47 +19,58 @@ const AHEAD: usize = 4;
 
 /// The compressed pieces of a snapshot. It ends early if the snapshot cannot be read; the receiver notices by the
 /// checks of its format.
-pub(super) fn chunks(image: Image) -> BoxStream<'static, Bytes> {
+pub(super) fn chunks(image: Image, in_place: bool) -> BoxStream<'static, Bytes> {
+    if in_place {
+        let mut pieces = Vec::new();
+        report(compress(image, |piece| {
+            pieces.push(piece);
+            true
+        }));
+        return stream::iter(pieces).boxed();
+    }
     let (sender, receiver) = mpsc::channel(AHEAD);
-    tokio::task::spawn_blocking(move || {
-        if let Err(error) = compress(image, &sender) {
-            tracing::warn!(%error, "cannot read the snapshot for another server");
-        }
-    });
+    tokio::task::spawn_blocking(move || report(compress(image, |piece| sender.blocking_send(piece).is_ok())));
     stream::unfold(receiver, async |mut receiver| Some((receiver.recv().await?, receiver))).boxed()
 }
 
-fn compress(image: Image, to: &mpsc::Sender<Bytes>) -> io::Result<()> {
+fn report(read: io::Result<()>) {
+    if let Err(error) = read {
+        tracing::warn!(%error, "cannot read the snapshot for another server");
+    }
+}
+
+/// Hands the pieces to `to`, until that returns false.
+fn compress(image: Image, mut to: impl FnMut(Bytes) -> bool) -> io::Result<()> {
     let mut packed = DeflateEncoder::new(BufReader::with_capacity(PIECE, image.into_reader()?), Compression::fast());
     loop {
         let mut piece = Vec::with_capacity(PIECE);
         packed.by_ref().take(PIECE as u64).read_to_end(&mut piece)?;
         // Nobody takes it any more: the other server has gone, or has caught up otherwise.
-        if piece.is_empty() || to.blocking_send(piece.into()).is_err() {
+        if piece.is_empty() || !to(piece.into()) {
             return Ok(());
         }
     }
 }
 
 /// Where the pieces of an arriving snapshot go.
-pub(super) struct Arrival {
-    pieces: mpsc::Sender<Bytes>,
-    done: tokio::task::JoinHandle<io::Result<Image>>,
+pub(super) enum Arrival {
+    /// Unpacked as they come.
+    Memory(DeflateDecoder<Vec<u8>>),
+    /// Unpacked on a thread of their own.
+    File { pieces: mpsc::Sender<Bytes>, done: tokio::task::JoinHandle<io::Result<Image>> },
 }
 
 impl Arrival {
     /// Begins in `directory`, or in memory.
     pub(super) fn begin(directory: Option<PathBuf>) -> Arrival {
+        let Some(directory) = directory else { return Arrival::Memory(DeflateDecoder::new(Vec::new())) };
         let (pieces, receiver) = mpsc::channel(AHEAD);
-        let done = tokio::task::spawn_blocking(move || match directory {
-            None => unpack(Vec::new(), receiver).map(|bytes| Image::Bytes(bytes.into())),
-            Some(directory) => {
-                let mut file = unpack(tempfile::tempfile_in(directory)?, receiver)?;
-                file.rewind()?;
-                Ok(Image::File(file))
-            }
+        let done = tokio::task::spawn_blocking(move || {
+            let mut file = unpack(tempfile::tempfile_in(directory)?, receiver)?;
+            file.rewind()?;
+            Ok(Image::File(file))
         });
-        Arrival { pieces, done }
+        Arrival::File { pieces, done }
     }
 
     /// Takes a piece; waits while the disk is behind.
@@ -66,10 +78,13 @@ impl Arrival {
     /// # Errors
     /// It could not be unpacked or written.
     pub(super) async fn push(&mut self, piece: Bytes) -> io::Result<()> {
-        match self.pieces.send(piece).await {
-            Ok(()) => Ok(()),
-            // The writer stopped early, which it does with an error only.
-            Err(_) => Err(finished(&mut self.done).await.err().unwrap_or_else(|| io::Error::other("it has ended"))),
+        match self {
+            Arrival::Memory(unpacked) => unpacked.write_all(&piece),
+            Arrival::File { pieces, done } => match pieces.send(piece).await {
+                Ok(()) => Ok(()),
+                // The writer stopped early, which it does with an error only.
+                Err(_) => Err(finished(done).await.err().unwrap_or_else(|| io::Error::other("it has ended"))),
+            },
         }
     }
 
@@ -77,9 +92,14 @@ impl Arrival {
     ///
     /// # Errors
     /// They could not be unpacked or written.
-    pub(super) async fn end(mut self) -> io::Result<Image> {
-        drop(self.pieces);
-        finished(&mut self.done).await
+    pub(super) async fn end(self) -> io::Result<Image> {
+        match self {
+            Arrival::Memory(unpacked) => Ok(Image::Bytes(unpacked.finish()?.into())),
+            Arrival::File { pieces, mut done } => {
+                drop(pieces);
+                finished(&mut done).await
+            }
+        }
     }
 }
 
@@ -101,7 +121,7 @@ mod tests {
 
     async fn through(directory: Option<PathBuf>) {
         let sent: Vec<u8> = (0..3_000_000u32).flat_map(|n| (n % 251).to_le_bytes()).collect();
-        let mut pieces = chunks(Image::Bytes(sent.clone().into()));
+        let mut pieces = chunks(Image::Bytes(sent.clone().into()), directory.is_none());
         let mut arrival = Arrival::begin(directory);
         let mut packed = 0;
         while let Some(piece) = pieces.next().await {

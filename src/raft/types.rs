@@ -5,6 +5,13 @@ use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
 
+/// What runs openraft's tasks.
+#[cfg(not(test))]
+pub(super) type Runtime = openraft::impls::TokioRuntime;
+/// The same, but what is random in it can be repeated.
+#[cfg(test)]
+pub(super) type Runtime = super::tests::runtime::Seeded;
+
 openraft::declare_raft_types!(
     /// The types of this project's raft.
     pub(super) TypeConfig:
@@ -12,7 +19,7 @@ openraft::declare_raft_types!(
         R = Option<Reply>,
         NodeId = u64,
         Node = Node,
-        AsyncRuntime = openraft::impls::TokioRuntime,
+        AsyncRuntime = Runtime,
 );
 
 pub(super) type LogId = openraft::alias::LogIdOf<TypeConfig>;

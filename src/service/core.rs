@@ -10,6 +10,8 @@ use crate::gossip::Gossip;
 use crate::model::RequestId;
 use crate::raft::{Handle, ProposeError};
 use crate::watch::Hub;
+use futures::FutureExt;
+use futures::future::{BoxFuture, Shared};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -188,6 +190,12 @@ impl Core {
         let mut drain = self.inner.drain.subscribe();
         // The sender lives as long as `self`, so this ends by the value only.
         let _ = drain.wait_for(|stopping| *stopping).await;
+    }
+
+    /// [`Core::drained`] for several who wait.
+    pub fn ending(&self) -> Shared<BoxFuture<'static, ()>> {
+        let core = self.clone();
+        async move { core.drained().await }.boxed().shared()
     }
 
     /// The servers, in order of raft id.

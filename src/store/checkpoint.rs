@@ -85,8 +85,9 @@ pub struct Checkpoint {
 #[derive(Debug)]
 pub(super) struct Shared {
     pub(super) inbox: Mutex<Inbox>,
-    /// Wakes the writer.
+    /// Wakes the writer: the thread, or the task of a simulation.
     pub(super) work: Condvar,
+    pub(super) work_in_task: Notify,
     /// Wakes those who wait for room in the inbox.
     pub(super) room: Notify,
     /// Index up to which the checkpoint is durable.
@@ -96,6 +97,8 @@ pub(super) struct Shared {
     /// All zero until this server is in a cluster.
     pub(super) cluster: Mutex<[u8; 16]>,
     pub(super) file: String,
+    /// There is no disk that could block the caller.
+    in_memory: bool,
 }
 
 /// What waits for the writer.
@@ -120,6 +123,12 @@ impl Shared {
     pub(super) fn inbox(&self) -> MutexGuard<'_, Inbox> {
         // Every change of the inbox is a single assignment: it is consistent even after a panic.
         self.inbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is something in the inbox.
+    fn wake(&self) {
+        self.work.notify_one();
+        self.work_in_task.notify_one();
     }
 
     pub(super) fn cluster(&self) -> [u8; 16] {
@@ -155,14 +164,19 @@ impl Checkpoint {
         let shared = Arc::new(Shared {
             inbox: Mutex::default(),
             work: Condvar::new(),
+            work_in_task: Notify::new(),
             room: Notify::new(),
             durable: watch::Sender::new(loaded.position.as_ref().map(|p| p.index)),
             database: Mutex::new(Arc::downgrade(&database)),
             cluster: Mutex::new(cluster),
             file,
+            in_memory: !matches!(medium, Medium::Directory(_)),
         });
         let mirror = Mirror::new(shared.clone(), database, medium.clone(), history, fatal.clone());
-        spawn_thread("checkpoint writer", fatal, move || mirror.run())?;
+        match medium.tasks() {
+            Some(disk) => drop(tokio::spawn(mirror.run_in_task(disk.clone()))),
+            None => drop(spawn_thread("checkpoint writer", fatal, move || mirror.run())?),
+        }
         Ok((Checkpoint { shared }, loaded))
     }
 
@@ -172,14 +186,17 @@ impl Checkpoint {
     /// The file cannot be written.
     pub async fn adopt(&self, cluster: [u8; 16]) -> io::Result<()> {
         let shared = self.shared.clone();
-        let adopted = tokio::task::spawn_blocking(move || {
+        let adopt = move || {
             let database =
                 shared.database.lock().unwrap_or_else(PoisonError::into_inner).upgrade().ok_or_else(closed)?;
             tables::write_meta(&database, &shared.file, tables::META_CLUSTER, &cluster)?;
             *shared.cluster.lock().unwrap_or_else(PoisonError::into_inner) = cluster;
             Ok(())
-        });
-        adopted.await.map_err(io::Error::other)?
+        };
+        match self.shared.in_memory {
+            true => adopt(),
+            false => tokio::task::spawn_blocking(adopt).await.map_err(io::Error::other)?,
+        }
     }
 
     /// Hands over an applied batch. Waits only when the disk is far behind.
@@ -194,7 +211,7 @@ impl Checkpoint {
                     let before = inbox.changes.len();
                     inbox.changes.extend(delta.changes);
                     if idle || (before < PENDING_TARGET && inbox.changes.len() >= PENDING_TARGET) {
-                        self.shared.work.notify_one();
+                        self.shared.wake();
                     }
                     return;
                 }
@@ -277,7 +294,7 @@ impl Checkpoint {
             return Err(io::Error::other(reason.clone()));
         }
         ask(&mut inbox);
-        self.shared.work.notify_one();
+        self.shared.wake();
         Ok(())
     }
 }

@@ -42,10 +42,11 @@ impl Fatal {
     /// Resolves with the message when a failure is reported.
     pub async fn wait(&self) -> String {
         let mut receiver = self.report.subscribe();
-        match receiver.wait_for(Option::is_some).await {
-            Ok(message) => message.clone().unwrap_or_default(),
+        let message = receiver.wait_for(Option::is_some).await.ok().and_then(|message| message.clone());
+        match message {
+            Some(message) => message,
             // The sender is `self`, so it outlives the wait.
-            Err(_) => std::future::pending().await,
+            None => std::future::pending().await,
         }
     }
 }

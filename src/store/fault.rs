@@ -26,6 +26,8 @@ pub enum Fault {
 #[derive(Clone, Debug)]
 pub struct Disk {
     inner: Arc<Mutex<Inner>>,
+    /// Its writers are tasks of the runtime that opens the store, not threads.
+    tasks: bool,
 }
 
 #[derive(Debug)]
@@ -39,6 +41,8 @@ struct Inner {
     syncs: u64,
     planned: Option<(u64, Fault)>,
     failing: Option<Fault>,
+    /// A batch of writes takes up to this long, in milliseconds.
+    slowness_ms: u64,
 }
 
 #[derive(Debug, Default)]
@@ -84,8 +88,50 @@ impl Disk {
             syncs: 0,
             planned: None,
             failing: None,
+            slowness_ms: 0,
         };
-        Disk { inner: Arc::new(Mutex::new(inner)) }
+        Disk { inner: Arc::new(Mutex::new(inner)), tasks: false }
+    }
+
+    /// An empty disk whose writers are tasks of the runtime that opens the store: a simulation with virtual time, in
+    /// which whatever happens is determined.
+    pub fn in_tasks(seed: u64) -> Disk {
+        Disk { tasks: true, ..Disk::new(seed) }
+    }
+
+    pub(super) fn has_tasks(&self) -> bool {
+        self.tasks
+    }
+
+    /// From now on each batch of writes waits for up to this many milliseconds, if the writers are tasks.
+    pub fn slow_down(&self, ms: u64) {
+        self.lock().slowness_ms = ms;
+    }
+
+    /// Waits as long as the disk makes a batch of writes wait.
+    pub(super) async fn seek(&self) {
+        let wait_ms = {
+            let mut inner = self.lock();
+            match inner.slowness_ms {
+                0 => 0,
+                most => next_random(&mut inner.random) % (most + 1),
+            }
+        };
+        tokio::time::sleep(std::time::Duration::from_millis(wait_ms)).await;
+    }
+
+    /// Nothing works from now on, until [`Disk::restart`] or [`Disk::reopen`].
+    pub fn cut_power(&self) {
+        self.lock().failing = Some(Fault::Crash);
+    }
+
+    /// The process that used the disk is gone, but the power stayed on: nothing is lost yet, and what was not synced
+    /// still may be. Every fault ends, and handles opened before stay dead.
+    pub fn reopen(&self) {
+        let mut inner = self.lock();
+        inner.boot += 1;
+        inner.planned = None;
+        inner.failing = None;
     }
 
     /// Makes the fault happen at the `operations`-th write or sync from now (0: at the next one).

@@ -93,7 +93,10 @@ impl Log {
             fatal: writer_fatal,
             failed: None,
         };
-        spawn_thread("raft log writer", fatal, move || writer.run())?;
+        match medium.tasks() {
+            Some(disk) => drop(tokio::spawn(writer.run_in_task(disk.clone()))),
+            None => drop(spawn_thread("raft log writer", fatal, move || writer.run())?),
+        }
         Ok(OpenedLog {
             log: Log { queue, entries, committed: slot, file: file.into() },
             identity,

@@ -4,6 +4,7 @@
 //! Entries go to the journal, the few facts that are not entries to redb, in that order. Neither needs the other to be
 //! whole: a vote that is durable later than an entry after it was acknowledged later, too.
 
+use super::fault::Disk;
 use super::journal::Journal;
 use super::log::Done;
 use super::segment::Record;
@@ -43,6 +44,9 @@ impl std::fmt::Debug for Command {
     }
 }
 
+/// Who closes the log, and why it failed before, if it did.
+type Close = (oneshot::Sender<io::Result<()>>, Option<String>);
+
 /// The thread's state.
 pub(super) struct Writer {
     pub(super) database: Database,
@@ -60,31 +64,52 @@ impl Writer {
     pub(super) fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH_COMMANDS);
         while let Some(first) = self.commands.blocking_recv() {
-            self.fill(first, &mut batch);
-            let closing = match batch.pop() {
-                Some(Command::Close { done }) => Some(done),
-                Some(other) => {
-                    batch.push(other);
-                    None
-                }
-                None => None,
-            };
-            let outcome = self.commit(&batch, closing.is_some());
-            acknowledge(&mut batch, outcome.as_deref());
-            if let Some(done) = closing {
-                drop((self.journal, self.database));
-                // Whoever closed the log may have stopped waiting.
-                let _ = done.send(outcome.map_or(Ok(()), |message| Err(io::Error::other(message))));
-                return;
+            // When the queue is empty, those who may be about to add to it get the processor once more: this thread is
+            // often woken by the first of many writers, and every commit that holds more of them saves a sync.
+            self.fill(first, &mut batch, std::thread::yield_now);
+            if let Some(close) = self.write_batch(&mut batch) {
+                return self.close(close);
             }
         }
     }
 
+    /// The same as a task, for a simulated disk.
+    pub(super) async fn run_in_task(mut self, disk: Disk) {
+        let mut batch = Vec::new();
+        while let Some(first) = self.commands.recv().await {
+            disk.seek().await;
+            self.fill(first, &mut batch, || {});
+            if let Some(close) = self.write_batch(&mut batch) {
+                return self.close(close);
+            }
+        }
+    }
+
+    /// Makes a batch durable and tells those who wait for it. Returns the command that closes the log, if it ends with
+    /// one, and what became of the batch.
+    fn write_batch(&mut self, batch: &mut Vec<Command>) -> Option<Close> {
+        let closing = match batch.pop() {
+            Some(Command::Close { done }) => Some(done),
+            Some(other) => {
+                batch.push(other);
+                None
+            }
+            None => None,
+        };
+        let outcome = self.commit(batch, closing.is_some());
+        acknowledge(batch, outcome.as_deref());
+        closing.map(|done| (done, outcome))
+    }
+
+    fn close(self, (done, outcome): Close) {
+        drop((self.journal, self.database));
+        // Whoever closed the log may have stopped waiting.
+        let _ = done.send(outcome.map_or(Ok(()), |message| Err(io::Error::other(message))));
+    }
+
     /// Takes what is queued, up to the limits of one batch; a close ends it.
-    ///
-    /// When the queue is empty, those who may be about to add to it get the processor once more: this thread is often
-    /// woken by the first of many writers, and every commit that holds more of them saves a sync.
-    fn fill(&mut self, first: Command, batch: &mut Vec<Command>) {
+    /// `pause` is called when the queue is empty; then it is looked at once more.
+    fn fill(&mut self, first: Command, batch: &mut Vec<Command>, pause: impl Fn()) {
         let mut bytes = 0;
         let mut next = Some(first);
         loop {
@@ -98,7 +123,7 @@ impl Writer {
                 return;
             }
             next = self.commands.try_recv().ok().or_else(|| {
-                std::thread::yield_now();
+                pause();
                 self.commands.try_recv().ok()
             });
         }

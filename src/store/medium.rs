@@ -20,6 +20,14 @@ pub enum Medium {
 }
 
 impl Medium {
+    /// The simulated disk whose writers are tasks, if it is one.
+    pub(super) fn tasks(&self) -> Option<&Disk> {
+        match self {
+            Medium::Simulated(disk) => Some(disk).filter(|disk| disk.has_tasks()),
+            Medium::Directory(_) | Medium::Memory => None,
+        }
+    }
+
     /// The name of a file as messages show it.
     pub(super) fn describe(&self, name: &str) -> String {
         match self {

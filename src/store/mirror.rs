@@ -3,6 +3,7 @@
 //! of the next write.
 
 use super::checkpoint::{Inbox, Install, PENDING_TARGET, Position, Shared};
+use super::fault::Disk;
 use super::tables::{META, META_FLOOR, META_POSITION, ROWS};
 use super::{Fatal, Medium, StoreError, import};
 use crate::footprint::release_freed_memory;
@@ -11,8 +12,9 @@ use crate::machine::{Change, State};
 use redb::{Database, ReadableTable, Table};
 use std::io;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::sync::oneshot;
+use tokio::time::Instant;
 
 /// How old the checkpoint may get.
 const INTERVAL: Duration = Duration::from_secs(1);
@@ -52,6 +54,32 @@ impl History {
     }
 }
 
+/// Who waits for the last flush, and why it failed, if it did.
+type End = (Vec<oneshot::Sender<io::Result<()>>>, Option<String>);
+
+/// What to do next.
+enum Ready {
+    Work(Inbox),
+    Idle,
+    Later(Duration),
+}
+
+/// Takes what there is, when it is time: somebody asks, enough has gathered, or the oldest waits a second.
+fn ready(inbox: &mut Inbox, dirty_since: &mut Option<Instant>) -> Ready {
+    let asked = inbox.closing || inbox.install.is_some() || !inbox.flushes.is_empty();
+    if asked || inbox.changes.len() >= PENDING_TARGET {
+        return Ready::Work(std::mem::take(inbox));
+    }
+    if inbox.latest.is_none() {
+        return Ready::Idle;
+    }
+    let age = dirty_since.get_or_insert_with(Instant::now).elapsed();
+    match INTERVAL.checked_sub(age).filter(|left| !left.is_zero()) {
+        Some(left) => Ready::Later(left),
+        None => Ready::Work(std::mem::take(inbox)),
+    }
+}
+
 /// The thread's state.
 pub(super) struct Mirror {
     shared: Arc<Shared>,
@@ -77,28 +105,59 @@ impl Mirror {
         step_back();
         loop {
             let inbox = self.wait();
-            let closing = inbox.closing;
-            let (flushes, failure) = self.work(inbox);
+            let end = self.serve(inbox);
             // The rows of a large checkpoint are the largest thing that comes and goes here.
             release_freed_memory();
-            if !closing && failure.is_none() {
-                answer(flushes, None);
-                continue;
+            if let Some(end) = end {
+                return self.stop(end);
             }
-            let reason = failure.clone().unwrap_or_else(|| "the checkpoint is closed".to_owned());
-            let Mirror { shared, database, .. } = self;
-            let late = {
-                let mut inbox = shared.inbox();
-                inbox.stopped = Some(reason);
-                std::mem::take(&mut inbox.flushes)
-            };
-            shared.room.notify_waiters();
-            // Whoever closes the checkpoint may open the file again at once.
-            drop(database);
-            answer(flushes, failure.as_deref());
-            answer(late, failure.as_deref());
-            return;
         }
+    }
+
+    /// The same as a task, for a simulated disk.
+    pub(super) async fn run_in_task(mut self, disk: Disk) {
+        let mut dirty_since = None;
+        loop {
+            let ready = ready(&mut self.shared.inbox(), &mut dirty_since);
+            match ready {
+                Ready::Work(inbox) => {
+                    dirty_since = None;
+                    disk.seek().await;
+                    if let Some(end) = self.serve(inbox) {
+                        return self.stop(end);
+                    }
+                }
+                // A call between the look and this is remembered.
+                Ready::Idle => self.shared.work_in_task.notified().await,
+                Ready::Later(left) => drop(tokio::time::timeout(left, self.shared.work_in_task.notified()).await),
+            }
+        }
+    }
+
+    /// Does what the inbox asks for and tells those who wait for it, unless it was the last.
+    fn serve(&mut self, inbox: Inbox) -> Option<End> {
+        let closing = inbox.closing;
+        let (flushes, failure) = self.work(inbox);
+        if closing || failure.is_some() {
+            return Some((flushes, failure));
+        }
+        answer(flushes, None);
+        None
+    }
+
+    fn stop(self, (flushes, failure): End) {
+        let reason = failure.clone().unwrap_or_else(|| "the checkpoint is closed".to_owned());
+        let Mirror { shared, database, .. } = self;
+        let late = {
+            let mut inbox = shared.inbox();
+            inbox.stopped = Some(reason);
+            std::mem::take(&mut inbox.flushes)
+        };
+        shared.room.notify_waiters();
+        // Whoever closes the checkpoint may open the file again at once.
+        drop(database);
+        answer(flushes, failure.as_deref());
+        answer(late, failure.as_deref());
     }
 
     /// Does what the inbox asks for; returns who waits for it, and why the thread must stop, if it must.
@@ -119,24 +178,17 @@ impl Mirror {
         (flushes, failure)
     }
 
-    /// Takes what there is, when it is time: somebody asks, enough has gathered, or the oldest waits a second.
     fn wait(&self) -> Inbox {
         let mut inbox = self.shared.inbox();
         let mut dirty_since = None;
         loop {
-            let asked = inbox.closing || inbox.install.is_some() || !inbox.flushes.is_empty();
-            if asked || inbox.changes.len() >= PENDING_TARGET {
-                return std::mem::take(&mut *inbox);
-            }
-            if inbox.latest.is_none() {
-                inbox = self.shared.work.wait(inbox).unwrap_or_else(PoisonError::into_inner);
-                continue;
-            }
-            let age = dirty_since.get_or_insert_with(Instant::now).elapsed();
-            let Some(left) = INTERVAL.checked_sub(age).filter(|left| !left.is_zero()) else {
-                return std::mem::take(&mut *inbox);
+            inbox = match ready(&mut inbox, &mut dirty_since) {
+                Ready::Work(work) => return work,
+                Ready::Idle => self.shared.work.wait(inbox).unwrap_or_else(PoisonError::into_inner),
+                Ready::Later(left) => {
+                    self.shared.work.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0
+                }
             };
-            inbox = self.shared.work.wait_timeout(inbox, left).unwrap_or_else(PoisonError::into_inner).0;
         }
     }
 

@@ -83,6 +83,33 @@ impl Server {
         Self::start(args)
     }
 
+    /// An agent that is no server, of the cluster that the server at this gossip address is in.
+    pub(crate) fn client(dir: &Path, node: &str, join: SocketAddr) -> Self {
+        let mut args: Vec<String> = ["-bind=127.0.0.1", "-retry-interval=1s"].map(Into::into).into();
+        args.push(format!("-data-dir={}", dir.display()));
+        args.push(format!("-node={node}"));
+        args.push(format!("-retry-join={join}"));
+        Self::start(args)
+    }
+
+    /// Where it gossips, on loopback.
+    pub(crate) fn gossip_addr(&self) -> SocketAddr {
+        let own = self.get("/v1/agent/self").ok().json();
+        let port = own["DebugConfig"]["SerfPortLAN"].as_u64().and_then(|port| u16::try_from(port).ok());
+        SocketAddr::from(([127, 0, 0, 1], port.expect("a port of gossip")))
+    }
+
+    /// The value of a counter; 0 if it is not there.
+    pub(crate) fn counter(&self, name: &str, labels: &[&str]) -> u64 {
+        let text = self.get("/metrics").ok().text();
+        let fits = |line: &&str| {
+            let rest = line.strip_prefix(name);
+            rest.is_some_and(|r| r.starts_with(['{', ' '])) && labels.iter().all(|label| line.contains(label))
+        };
+        let value = text.lines().find(fits).and_then(|line| line.rsplit(' ').next());
+        value.map_or(0, |value| value.parse().expect("a number"))
+    }
+
     fn start(args: Vec<String>) -> Self {
         let log = Arc::new(Mutex::new(VecDeque::new()));
         let ports =
@@ -168,7 +195,7 @@ impl Server {
         self.kill9();
         let Ready { http, grpc, dns, .. } = &self.ready;
         let ports = [("http", http), ("grpc", grpc), ("dns", dns)].map(|(n, a)| format!("-{n}-port={}", a.port()));
-        let ports = [&ports[..], &["-server-port=0".to_owned()]].concat();
+        let ports = [&ports[..], &["-server-port=0", "-serf-lan-port=0"].map(str::to_owned)].concat();
         Process::spawn(&self.args, &ports, &self.log)
     }
 

@@ -72,12 +72,12 @@ fn members_come_fail_and_go_and_the_catalog_shows_it() {
     until("the catalog shows that c has failed", &[&a], || serf_health(&a, "c") == critical);
     assert_eq!(a.put("/v1/agent/force-leave/nobody", "").status, 500);
     b.put("/v1/agent/force-leave/c", "").ok();
-    until("c is gone", &[&a, &b], || status(&a, "c") == LEFT && a.get("/v1/catalog/node/c").text() == "null");
+    until("c is gone", &[&a, &b], || status(&a, "c") == LEFT && a.get("/v1/catalog/node/c").json().is_null());
     a.put("/v1/agent/force-leave/c?prune", "").ok();
     until("c is forgotten", &[&a, &b], || status(&a, "c").is_none() && status(&b, "c").is_none());
 
     b.put("/v1/agent/leave", "").ok();
-    until("b has left", &[&a], || status(&a, "b") == LEFT && a.get("/v1/catalog/node/b").text() == "null");
+    until("b has left", &[&a], || status(&a, "b") == LEFT && a.get("/v1/catalog/node/b").json().is_null());
     b.kill9();
 }
 

@@ -36,6 +36,11 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("http", &["gossip", "monitor", "service", "agent", "watch", "machine", "command", "model", "clock"]),
     ("dns", &["service", "agent", "watch", "machine", "model", "clock"]),
     ("ui", &["service", "agent", "model"]),
+    // An agent that is no server stands between the edges and the servers, so it knows both.
+    (
+        "client",
+        &["agent", "cluster", "service", "machine", "command", "model", "proto", "clock", "grpc", "http", "dns"],
+    ),
     ("node", EVERYTHING),
     ("fuzzing", EVERYTHING),
     ("cli", &["archive", "monitor", "config", "model", "clock"]),
@@ -56,11 +61,11 @@ pub(crate) const EVERYTHING: &[&str] = &["*"];
 pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("redb", &["src/store/"], "storage has one owner"),
     ("openraft", &["src/raft/"], "consensus has one owner"),
-    ("tonic", &["src/grpc/", "src/proto.rs"], "gRPC is an edge"),
+    ("tonic", &["src/grpc/", "src/client/", "src/proto.rs"], "gRPC is an edge, and the way of agents to servers"),
     ("axum", &["src/http/", "src/ui/"], "HTTP is an edge"),
     (
         "hyper",
-        &["src/http/", "src/ui/", "src/cli/", "src/outgoing", "src/docker/", "src/agent/checks/http"],
+        &["src/http/", "src/ui/", "src/cli/", "src/client/", "src/outgoing", "src/docker/", "src/agent/checks/http"],
         "HTTP is an edge; the cli and what asks other programs are clients",
     ),
     ("hickory", &["src/dns/"], "DNS is an edge"),

@@ -6,8 +6,8 @@
 use super::Report;
 use crate::agent::handle::Agent;
 use crate::model::{Check, CheckDefinition, Health, Text};
-use crate::watch::Topic;
 use compact_str::format_compact;
+use futures::StreamExt;
 use std::sync::Arc;
 
 /// What is said of a check that counts.
@@ -27,7 +27,11 @@ pub(super) async fn run(agent: Agent, definition: Arc<CheckDefinition>, generati
     let node = definition.alias_node.as_str();
     let here = node.is_empty() || node.eq_ignore_ascii_case(&agent.node().name);
     let mut local = agent.changes();
-    let mut catalog = agent.inner.core.hub().subscribe(Topic::node(node));
+    let mut catalog = agent.inner.catalog.changes(node);
+    if !here {
+        // Where it fails, what was known before decides.
+        let _ = agent.inner.catalog.view(node).await;
+    }
     loop {
         let seen = if here { seen_here(&agent, &definition) } else { seen_elsewhere(&agent, &definition) };
         agent.take(&definition.id, generation, judge(seen, &definition));
@@ -36,7 +40,8 @@ pub(super) async fn run(agent: Agent, definition: Arc<CheckDefinition>, generati
                 return;
             }
         } else {
-            catalog.changed().await;
+            // It has no end.
+            let _ = catalog.next().await;
         }
     }
 }
@@ -59,7 +64,7 @@ fn seen_here(agent: &Agent, definition: &CheckDefinition) -> Option<Vec<Seen>> {
 }
 
 fn seen_elsewhere(agent: &Agent, definition: &CheckDefinition) -> Option<Vec<Seen>> {
-    let state = agent.inner.core.local().state;
+    let state = agent.inner.catalog.known(&definition.alias_node);
     let node = state.node(&definition.alias_node);
     let mut seen: Vec<Seen> = node.into_iter().flat_map(|n| n.record.checks.iter()).map(Seen::of).collect();
     if !definition.alias_service.is_empty() {

@@ -12,7 +12,7 @@ pub(super) use compare::check_in;
 
 use super::handle::Agent;
 use crate::model::Text;
-use crate::service::{Consistency, Error, ReadOptions, View};
+use crate::service::Error;
 use round::Round;
 use std::time::Duration;
 use tokio::time::{Instant, sleep_until};
@@ -37,7 +37,7 @@ pub(super) struct Progress {
 impl Agent {
     /// Keeps the catalog in step until the server drains.
     pub(super) async fn run_sync(&self) {
-        let core = &self.inner.core;
+        let catalog = &self.inner.catalog;
         let (mut full, mut retry) = (Instant::now(), RETRY_FIRST);
         loop {
             let done = if Instant::now() >= full {
@@ -64,23 +64,23 @@ impl Agent {
                 }
             };
             let woken = async {
-                // While the servers cannot be reached, a change is no reason to try sooner.
+                // While the servers cannot be reached, a change is no reason to try sooner; their return is.
                 match &done {
                     Ok(()) => self.inner.wake.notified().await,
-                    Err(_) => std::future::pending().await,
+                    Err(_) => catalog.back().await,
                 }
             };
             tokio::select! {
                 () = woken => {}
                 () = sleep_until(next) => {}
-                () = core.drained() => return,
+                () = catalog.drained() => return,
             }
         }
     }
 
     /// A minute, more for many nodes, and a random part of that so that agents do not come in step.
     fn full_period(&self) -> Duration {
-        let nodes = self.inner.core.local().state.nodes().count();
+        let nodes = self.inner.catalog.nodes();
         let scale = nodes.div_ceil(SCALE_NODES).max(1).next_power_of_two().ilog2() + 1;
         let period = FULL_PERIOD * scale;
         period + self.share_of(period)
@@ -88,14 +88,15 @@ impl Agent {
 
     /// Between nothing and all of it.
     pub(super) fn share_of(&self, all: Duration) -> Duration {
-        let [a, b, ..] = self.inner.core.clock().random();
+        let [a, b, ..] = self.inner.catalog.clock().random();
         all / 65_536 * u32::from(u16::from_be_bytes([a, b]))
     }
 
     /// Compares everything and mends what differs.
     pub(super) async fn sync_all(&self) -> Result<(), Error> {
-        let view = self.view().await?;
-        self.local().compare(&view.state, &self.node());
+        let node = self.node();
+        let state = self.inner.catalog.view(&node.name).await?;
+        self.local().compare(&state, &node);
         self.sync_changes().await
     }
 
@@ -110,23 +111,19 @@ impl Agent {
                 self.inner.progress.send_replace(Progress { revision, failing: false });
                 return Ok(());
             };
-            let view = match self.view().await {
-                Ok(view) => view,
+            let state = match self.inner.catalog.view(&self.node().name).await {
+                Ok(state) => state,
                 Err(error) => {
                     round.put_back(&mut self.local());
                     return Err(error);
                 }
             };
             let last = round.is_last;
-            round.write(self, &view.state).await?;
+            round.write(self, &state).await?;
             if last {
                 self.inner.progress.send_replace(Progress { revision, failing: false });
             }
         }
-    }
-
-    async fn view(&self) -> Result<View, Error> {
-        self.inner.core.view(&ReadOptions { consistency: Consistency::Lease, ..ReadOptions::default() }).await
     }
 
     /// Lets a change of nothing but output wait: half of the interval, and a random part of all of it.

@@ -2,6 +2,7 @@
 //! write failed.
 
 use super::compare::{check_in, instance_in, shows_check, shows_node, shows_service};
+use crate::agent::CatalogWrite;
 use crate::agent::handle::Agent;
 use crate::agent::local::Local;
 use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister};
@@ -29,13 +30,8 @@ pub(super) struct Round {
 
 /// One write, and what it brings in step.
 struct Write {
-    command: Command,
+    command: CatalogWrite,
     part: Round,
-}
-
-enum Command {
-    Register(Box<CatalogRegister>),
-    Deregister(CatalogDeregister),
 }
 
 impl Round {
@@ -87,12 +83,9 @@ impl Round {
             let local = agent.local();
             self.writes(&local, state, &agent.node())
         };
-        let core = &agent.inner.core;
+        let catalog = &agent.inner.catalog;
         let done = join_all(writes.into_iter().map(|write| async {
-            let result = match write.command {
-                Command::Register(command) => core.catalog_register(*command).await.map(drop),
-                Command::Deregister(command) => core.catalog_deregister(command).await.map(drop),
-            };
+            let result = catalog.write(write.command).await;
             (write.part, result)
         }));
         let mut failed = None;
@@ -119,7 +112,7 @@ impl Round {
             }
             let command = CatalogDeregister { node: node.name.clone(), service_id: id.clone(), ..Default::default() };
             let part = Round { gone_services: [id].into(), ..Round::default() };
-            writes.push(Write { command: Command::Deregister(command), part });
+            writes.push(Write { command: CatalogWrite::Deregister(command), part });
         }
         for (id, service) in self.gone_checks {
             let ours = local.checks.get(&id).is_some_and(|own| fold(own.service_id()) == service);
@@ -128,13 +121,13 @@ impl Round {
             }
             let command = CatalogDeregister { node: node.name.clone(), check_id: id.clone(), ..Default::default() };
             let part = Round { gone_checks: [(id, service)].into(), ..Round::default() };
-            writes.push(Write { command: Command::Deregister(command), part });
+            writes.push(Write { command: CatalogWrite::Deregister(command), part });
         }
         let mut checks = self.checks;
         let register = |service: Option<Instance>, list: Vec<CatalogCheck>| {
             let skip_node_update = shows_node(state, node);
             let node = NodeRecord::clone(node);
-            Command::Register(Box::new(CatalogRegister { node, skip_node_update, service, checks: list }))
+            CatalogWrite::Register(Box::new(CatalogRegister { node, skip_node_update, service, checks: list }))
         };
         for id in self.services {
             let Some(own) = local.services.get(&id) else { continue };

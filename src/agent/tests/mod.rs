@@ -23,8 +23,12 @@ async fn core(clock: &Clock) -> Core {
 /// An agent that syncs only when it is told to.
 async fn agent_in(data_dir: Option<&Path>, files: Definitions) -> (Agent, Clock) {
     let clock = Clock::manual(1_000_000, 1);
+    (agent_on(core(&clock).await, data_dir, files).await, clock)
+}
+
+async fn agent_on(core: Core, data_dir: Option<&Path>, files: Definitions) -> Agent {
     let settings = Settings { data_dir: data_dir.map(Into::into), remote_scripts: true, ..Settings::default() };
-    (Agent::start(core(&clock).await, settings, files).await.expect("starts"), clock)
+    Agent::start(Arc::new(core), settings, files).await.expect("starts")
 }
 
 async fn agent() -> (Agent, Clock) {
@@ -51,17 +55,17 @@ async fn register(agent: &Agent, service: ServiceDefinition) {
 
 /// What the catalog has under an id on the agent's node.
 fn shown(agent: &Agent, id: &str) -> Option<Arc<Instance>> {
-    let state = agent.inner.core.local().state;
+    let state = agent.inner.catalog.known(NODE);
     let node = state.node(NODE)?;
     state.instances_on(node).find(|i| i.id == id).cloned()
 }
 
 /// The state and the output that the catalog has of a check.
 fn shown_check(agent: &Agent, service: &str, id: &str) -> Option<(Health, String)> {
-    let state = agent.inner.core.local().state;
+    let state = agent.inner.catalog.known(NODE);
     super::sync::check_in(&state, NODE, service, id).map(|check| (check.health, check.output.to_string()))
 }
 
 fn revision(agent: &Agent) -> u64 {
-    agent.inner.core.local().state.revision()
+    agent.inner.catalog.known(NODE).revision()
 }

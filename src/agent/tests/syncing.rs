@@ -43,10 +43,9 @@ async fn what_differs_is_mended_and_nothing_else_is_written() {
     register(&agent, service("w1")).await;
     agent.sync_all().await.unwrap();
     assert_eq!(revision(&agent), before, "something was written that was there");
-    let core = &agent.inner.core;
     for (service, check) in [("w1", ""), ("", "n")] {
         let gone = CatalogDeregister { node: NODE.into(), service_id: service.into(), check_id: check.into() };
-        core.catalog_deregister(gone).await.unwrap();
+        agent.inner.catalog.write(CatalogWrite::Deregister(gone)).await.unwrap();
     }
     agent.sync_all().await.unwrap();
     assert!(shown(&agent, "w1").is_some_and(|i| i.checks.len() == 1));
@@ -55,8 +54,8 @@ async fn what_differs_is_mended_and_nothing_else_is_written() {
 
 #[tokio::test]
 async fn strangers_on_the_node_have_to_go() {
-    let (agent, _) = agent().await;
-    let core = &agent.inner.core;
+    let core = core(&Clock::manual(1_000_000, 1)).await;
+    let agent = agent_on(core.clone(), None, Definitions::default()).await;
     core.catalog_register(foreign("f1", Some("fcheck"))).await.unwrap();
     let session = core.create_session(None, SessionSpec::default()).await.unwrap().value;
     let proof = crate::service::Proof { id: session.id, secret: session.secret.to_vec() };
@@ -79,7 +78,7 @@ async fn tags_may_be_decided_in_the_catalog() {
     let mut other = (*shown(&agent, "w1").unwrap()).clone();
     (other.tags, other.port) = (["theirs".into()].into(), 99);
     let command = CatalogRegister { service: Some(other), ..foreign("w1", None) };
-    agent.inner.core.catalog_register(command).await.unwrap();
+    agent.inner.catalog.write(CatalogWrite::Register(Box::new(command))).await.unwrap();
     agent.sync_all().await.unwrap();
     let found = shown(&agent, "w1").unwrap();
     assert_eq!((&found.tags[..], found.port), (&["theirs".into()][..], 80));

@@ -144,7 +144,7 @@ fn roles() {
         error(&[("dev", "true"), ("bootstrap-expect", "3")]),
         "'bootstrap_expect > 1' cannot be used with -dev, which is a cluster of one"
     );
-    assert_eq!(error(&[]), "a client agent is not built yet: start with -server, or with -dev");
+    assert_eq!(error(&[]), "data_dir cannot be empty");
     assert_eq!(error(&[("server", "true"), ("bootstrap", "true")]), "data_dir cannot be empty");
 }
 

@@ -16,7 +16,7 @@ use super::responder::{Forward, Outcome, Responder, Transport};
 use super::types::{Rcode, TYPE_A, TYPE_AAAA};
 use super::udp::StateSource;
 use crate::clock::Clock;
-use futures::future::join_all;
+use futures::future::{BoxFuture, join_all};
 use message::Reply;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -32,6 +32,9 @@ const NAMES_MAX: usize = 16;
 /// What is known of names outside of our zones, by folded name.
 pub(super) type Outside = HashMap<Name, Vec<Record>>;
 
+/// Asks the servers of this agent; `None`: none of them can be reached. The flag says that the question came over TCP.
+pub type AskServers = Arc<dyn Fn(Vec<u8>, bool) -> BoxFuture<'static, Option<Vec<u8>>> + Send + Sync>;
+
 /// Who sends a reply that took its time. Dropped: no reply.
 pub(super) type SendReply = Box<dyn FnOnce(&[u8]) + Send>;
 
@@ -46,6 +49,8 @@ pub(super) struct Forwarder {
     runtime: tokio::runtime::Handle,
     tasks: TaskTracker,
     stop: CancellationToken,
+    /// Who answers instead of recursors.
+    servers: Option<AskServers>,
 }
 
 impl Forwarder {
@@ -57,6 +62,7 @@ impl Forwarder {
         clock: Clock,
         tasks: TaskTracker,
         stop: CancellationToken,
+        servers: Option<AskServers>,
     ) -> Arc<Forwarder> {
         Arc::new(Forwarder {
             responder: Mutex::new(responder),
@@ -67,6 +73,7 @@ impl Forwarder {
             runtime: tokio::runtime::Handle::current(),
             tasks,
             stop,
+            servers,
         })
     }
 
@@ -94,6 +101,12 @@ impl Forwarder {
 
     /// The reply of the first recursor that has one; the failure of all is one of the server.
     async fn relay(&self, message: &[u8], transport: Transport) -> Vec<u8> {
+        if let Some(ask) = &self.servers {
+            if let Some(reply) = ask(message.to_vec(), transport == Transport::Tcp).await {
+                return reply;
+            }
+            return self.failure(message);
+        }
         let options = self.options();
         for server in &options.recursors {
             let id = self.random_id();
@@ -108,6 +121,10 @@ impl Forwarder {
             }
         }
         tracing::warn!(recursors = options.recursors.len(), "all recursors failed for a question");
+        self.failure(message)
+    }
+
+    fn failure(&self, message: &[u8]) -> Vec<u8> {
         let mut out = Vec::new();
         self.responder().respond_failure(message, Rcode::ServFail, &mut out);
         out

@@ -37,7 +37,9 @@ impl Server {
         let (stop, stopped) = oneshot::channel();
         let ended = tokio::spawn(async move {
             let stopped = async move { drop(stopped.await) };
-            bound.run(&identity(), LiveOptions::new(options), Clock::manual(0, 1), move || state.clone(), stopped).await
+            bound
+                .run(&identity(), LiveOptions::new(options), Clock::manual(0, 1), move || state.clone(), None, stopped)
+                .await
         });
         Server { address, stop, ended }
     }
@@ -148,6 +150,7 @@ async fn a_domain_that_is_no_name_is_an_error() {
             LiveOptions::new(Options::default()),
             Clock::manual(0, 1),
             move || state.clone(),
+            None,
             std::future::pending(),
         )
         .await;

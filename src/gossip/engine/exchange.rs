@@ -98,7 +98,7 @@ impl Engine {
         }
         // Of those whom this member knows nothing about, the dead would only be remembered.
         let room = MEMBERS_MAX.saturating_sub(self.swim.all().len());
-        self.swim.apply(self.clock.monotonic_us(), lives.into_iter().take(room));
+        self.swim.apply(self.clock.monotonic_us(), lives.into_iter().take(room), !joining);
         self.settle();
         if joining {
             self.announce_own();

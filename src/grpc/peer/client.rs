@@ -30,7 +30,7 @@ const WINDOW: u32 = 4 << 20;
 const PROOFS: u32 = 10;
 const PROOF_PAUSE: Duration = Duration::from_millis(20);
 /// Largest message: a batch of entries.
-pub(super) const MESSAGE_MAX: usize = 64 << 20;
+pub const MESSAGE_MAX: usize = 64 << 20;
 
 /// The connections of this server to others, made when they are needed and kept. Clones share them.
 #[derive(Clone, Debug, Default)]
@@ -66,7 +66,11 @@ impl Connections {
     }
 }
 
-async fn connect(address: &str) -> Result<Channel, Unreached> {
+/// A connection to the server port of a server.
+///
+/// # Errors
+/// [`Unreached::NotSent`].
+pub async fn connect(address: &str) -> Result<Channel, Unreached> {
     let not_sent = |e: &dyn Error| Unreached::NotSent(format!("{address}: {}", innermost(e)));
     let endpoint = Endpoint::from_shared(format!("http://{address}")).map_err(|e| not_sent(&e))?;
     let endpoint = endpoint
@@ -89,9 +93,13 @@ fn innermost(error: &dyn Error) -> String {
     cause.to_string()
 }
 
-/// Whether a call failed because nobody listens: it was certainly not received.
 fn refused(status: &Status) -> bool {
-    let mut cause: Option<&(dyn Error + 'static)> = status.source();
+    status.source().is_some_and(is_refused)
+}
+
+/// Whether a call failed because nobody listens: it was certainly not received.
+pub fn is_refused(error: &(dyn Error + 'static)) -> bool {
+    let mut cause = Some(error);
     while let Some(error) = cause {
         if error.downcast_ref::<io::Error>().is_some_and(|e| e.kind() == io::ErrorKind::ConnectionRefused) {
             return true;

@@ -1,6 +1,7 @@
-//! The listener for other servers.
+//! The listener for other servers, and for agents.
 
 use super::client::MESSAGE_MAX;
+use super::door::{Door, Port};
 use crate::grpc::ServeError;
 use crate::proto::internal::peer_service_server::{PeerService, PeerServiceServer};
 use crate::proto::internal::{
@@ -14,6 +15,7 @@ use std::io;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
+use tonic::service::Routes;
 use tonic::transport::Server;
 use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
@@ -21,6 +23,8 @@ use tonic::{Request, Response, Status, Streaming};
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
 const KEEPALIVE_WITHIN: Duration = Duration::from_secs(5);
 const WINDOW: u32 = 4 << 20;
+/// Long polls and streams of an agent's clients come over one connection.
+const STREAMS_MAX: u32 = 100_000;
 
 struct Peer {
     raft: Handle,
@@ -54,11 +58,16 @@ impl PeerService for Peer {
     }
 }
 
-/// Serves other servers until `stopping` says so.
+/// Serves other servers, and agents once the door is open, until `stopping` says so.
 ///
 /// # Errors
 /// The transport failed.
-pub async fn serve(listener: TcpListener, raft: Handle, stopping: watch::Receiver<bool>) -> Result<(), ServeError> {
+pub async fn serve(
+    listener: TcpListener,
+    raft: Handle,
+    door: Door,
+    stopping: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
     let mut stopped = stopping.clone();
     let service = PeerServiceServer::new(Peer { raft, stopping })
         .max_decoding_message_size(MESSAGE_MAX)
@@ -69,9 +78,10 @@ pub async fn serve(listener: TcpListener, raft: Handle, stopping: watch::Receive
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
+        .max_concurrent_streams(STREAMS_MAX)
         .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW)
-        .add_service(service);
+        .initial_connection_window_size(WINDOW);
+    let port = Port { servers: Routes::new(service).prepare(), door };
     let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
-    Ok(server.serve_with_incoming_shutdown(incoming, ended).await?)
+    Ok(server.serve_with_incoming_shutdown(port, incoming, ended).await?)
 }

@@ -48,7 +48,8 @@ impl Fixture {
         let raft = raft::start(raft::Options::alone(node, clock.clone()), hub.clone()).await.unwrap();
         let core = Core::new(raft, hub, clock, facts);
         tokio::spawn(core.clone().run_expiry());
-        let serving = tokio::spawn(crate::grpc::serve(vec![listener], core.clone()));
+        let front = crate::grpc::Front::new(core.clone()).await.expect("the API");
+        let serving = tokio::spawn(crate::grpc::serve(vec![listener], front, core.clock().clone(), core.ending()));
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Fixture {
             core,

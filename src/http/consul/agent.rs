@@ -8,10 +8,11 @@ use crate::http::error::Error;
 use crate::http::gateway::Gateway;
 use crate::http::reply::Answer;
 use crate::model::Coordinate;
+use crate::service::Core;
 use std::collections::BTreeMap;
 
 /// GET agent/members
-pub(super) async fn members(call: Call) -> Result<Answer, Error> {
+pub(super) async fn members(call: Call<()>) -> Result<Answer, Error> {
     match call.query.get("segment") {
         None | Some("" | "_all") => {}
         Some(_) => return Err(Error::server("Network segments are not supported in this version of Consul")),
@@ -23,7 +24,7 @@ pub(super) async fn members(call: Call) -> Result<Answer, Error> {
 }
 
 /// GET agent/self
-pub(super) async fn own(call: Call) -> Result<Answer, Error> {
+pub(super) async fn own(call: Call<()>) -> Result<Answer, Error> {
     #[derive(serde::Serialize)]
     #[serde(rename_all = "PascalCase")]
     struct Config<'a> {
@@ -46,10 +47,10 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
         meta: BTreeMap<&'a str, &'a str>,
     }
     let gateway = &*call.gateway;
-    let facts = gateway.core.facts();
+    let facts = gateway.facts();
     let node = gateway.options.agent.node();
     let meta = node.meta.as_deref().unwrap_or_default().iter().map(|(k, v)| (k.as_str(), v.as_str())).collect();
-    let (place, health_score) = match gateway.core.gossip() {
+    let (place, health_score) = match gateway.gossip() {
         Some(gossip) => (gossip.places().await.map(|(own, _)| own), gossip.health_score().await),
         None => (None, 0),
     };
@@ -60,7 +61,7 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
             node_name: &facts.node_name,
             node_id: facts.node_id,
             revision: "",
-            server: true,
+            server: gateway.core().is_some(),
             version: facts.version,
         },
         debug_config: debug_config(gateway),
@@ -74,7 +75,7 @@ pub(super) async fn own(call: Call) -> Result<Answer, Error> {
 
 /// What of the configuration is worth showing, under Consul's names.
 fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> {
-    let facts = gateway.core.facts();
+    let facts = gateway.facts();
     let address = facts.advertise.to_string();
     let limits = gateway.options.limits.get();
     BTreeMap::from([
@@ -92,7 +93,7 @@ fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> 
         ("PrimaryDatacenter", facts.datacenter.clone().into()),
         ("SerfPortLAN", facts.serf_lan_port.into()),
         ("SerfPortWAN", facts.serf_wan_port.into()),
-        ("ServerMode", true.into()),
+        ("ServerMode", gateway.core().is_some().into()),
         ("ServerPort", facts.server_port.into()),
         ("TxnMaxReqLen", limits.txn_bytes_max.into()),
         ("Version", facts.version.into()),
@@ -100,13 +101,9 @@ fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> 
 }
 
 fn stats(gateway: &Gateway, health_score: u32) -> BTreeMap<&'static str, BTreeMap<&'static str, String>> {
-    let facts = gateway.core.facts();
-    let status = gateway.core.raft_status();
-    let leads = status.leads();
-    let leader = status.leader.as_ref().map(|(_, node)| super::status::address(gateway, &node.address));
-    let state = if leads { "Leader" } else { "Follower" };
+    let facts = gateway.facts();
     let (services, monitors, ttls) = gateway.options.agent.counts();
-    BTreeMap::from([
+    let mut stats = BTreeMap::from([
         (
             "agent",
             BTreeMap::from([
@@ -117,6 +114,20 @@ fn stats(gateway: &Gateway, health_score: u32) -> BTreeMap<&'static str, BTreeMa
             ]),
         ),
         ("build", BTreeMap::from([("prerelease", String::new()), ("version", facts.version.to_owned())])),
+    ]);
+    stats.insert("serf_lan", serf_lan(gateway, health_score));
+    let Some(status) = gateway.core().map(Core::raft_status) else {
+        let known = gateway.known_servers().to_string();
+        stats.insert(
+            "consul",
+            [("acl", "disabled".into()), ("known_servers", known), ("server", "false".into())].into(),
+        );
+        return stats;
+    };
+    let leads = status.leads();
+    let leader = status.leader.as_ref().map(|(_, node)| super::status::address(gateway, &node.address));
+    let state = if leads { "Leader" } else { "Follower" };
+    stats.extend([
         (
             "consul",
             BTreeMap::from([
@@ -140,12 +151,12 @@ fn stats(gateway: &Gateway, health_score: u32) -> BTreeMap<&'static str, BTreeMa
                 ("term", status.term.to_string()),
             ]),
         ),
-        ("serf_lan", serf_lan(gateway, health_score)),
-    ])
+    ]);
+    stats
 }
 
 fn serf_lan(gateway: &Gateway, health_score: u32) -> BTreeMap<&'static str, String> {
-    let Some(gossip) = gateway.core.gossip() else { return BTreeMap::new() };
+    let Some(gossip) = gateway.gossip() else { return BTreeMap::new() };
     let members = gossip.members();
     BTreeMap::from([
         ("encrypted", gossip.encrypts().to_string()),

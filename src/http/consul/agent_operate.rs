@@ -18,21 +18,21 @@ fn done() -> Result<Answer, Error> {
 }
 
 /// PUT agent/reload
-pub(super) async fn reload(call: Call) -> Result<Answer, Error> {
+pub(super) async fn reload(call: Call<()>) -> Result<Answer, Error> {
     call.gateway.options.agent.hooks().reload().await.map_err(Error::server)?;
     done()
 }
 
 /// PUT agent/leave
-pub(super) async fn leave(call: Call) -> Result<Answer, Error> {
+pub(super) async fn leave(call: Call<()>) -> Result<Answer, Error> {
     call.gateway.options.agent.leave();
     done()
 }
 
 /// PUT agent/force-leave/:node
-pub(super) async fn force_leave(call: Call) -> Result<Answer, Error> {
+pub(super) async fn force_leave(call: Call<()>) -> Result<Answer, Error> {
     let name = String::from_utf8_lossy(call.variable());
-    let known = match call.gateway.core.gossip() {
+    let known = match call.gateway.gossip() {
         Some(gossip) => gossip.force_leave(&name, call.query.has("prune")).await,
         None => false,
     };
@@ -40,8 +40,8 @@ pub(super) async fn force_leave(call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/join/:address
-pub(super) async fn join(call: Call) -> Result<Answer, Error> {
-    let facts = call.gateway.core.facts();
+pub(super) async fn join(call: Call<()>) -> Result<Answer, Error> {
+    let facts = call.gateway.facts();
     let wan = call.query.get("wan").is_some_and(|value| !value.is_empty());
     let default = if wan { facts.serf_wan_port } else { facts.serf_lan_port };
     let text = String::from_utf8_lossy(call.variable());
@@ -50,7 +50,7 @@ pub(super) async fn join(call: Call) -> Result<Answer, Error> {
         Ok(addresses) => addresses,
         Err(_) => return failed(&[format!("Failed to resolve {text}: lookup {host}: no such host")]),
     };
-    let Some(gossip) = call.gateway.core.gossip().filter(|_| !wan) else {
+    let Some(gossip) = call.gateway.gossip().filter(|_| !wan) else {
         if addresses.contains(&SocketAddr::new(facts.advertise, default)) {
             return done();
         }
@@ -88,13 +88,13 @@ fn why(address: SocketAddr, error: &JoinError) -> String {
 }
 
 /// PUT agent/token/:type
-pub(super) async fn token(_: Call) -> Result<Answer, Error> {
+pub(super) async fn token(_: Call<()>) -> Result<Answer, Error> {
     Err(Error::new(StatusCode::UNAUTHORIZED, "ACL support disabled"))
 }
 
 /// GET agent/host
-pub(super) async fn host(call: Call) -> Result<Answer, Error> {
-    let now_ms = call.gateway.core.clock().now_ms();
+pub(super) async fn host(call: Call<()>) -> Result<Answer, Error> {
+    let now_ms = call.gateway.clock().now_ms();
     let data_dir = call.gateway.options.agent.settings().data_dir.clone();
     let read = tokio::task::spawn_blocking(move || crate::agent::host(data_dir.as_deref(), now_ms));
     let host = read.await.map_err(|e| Error::server(e.to_string()))?;
@@ -102,7 +102,7 @@ pub(super) async fn host(call: Call) -> Result<Answer, Error> {
 }
 
 /// GET agent/monitor: the log from now on, until the client or the server goes.
-pub(super) async fn monitor(call: Call) -> Result<Answer, Error> {
+pub(super) async fn monitor(call: Call<()>) -> Result<Answer, Error> {
     let asked = call.query.get("loglevel").unwrap_or_default();
     let level = match asked.to_ascii_lowercase().as_str() {
         "trace" => Level::TRACE,
@@ -118,7 +118,7 @@ pub(super) async fn monitor(call: Call) -> Result<Answer, Error> {
 }
 
 /// GET agent/metrics
-pub(super) async fn metrics(call: Call) -> Result<Answer, Error> {
+pub(super) async fn metrics(call: Call<()>) -> Result<Answer, Error> {
     let text = call.gateway.options.metrics.render();
     if call.query.get("format") == Some("prometheus") {
         if !call.gateway.options.prometheus {
@@ -130,7 +130,7 @@ pub(super) async fn metrics(call: Call) -> Result<Answer, Error> {
         let version = HeaderValue::from_static("text/plain; version=0.0.4");
         return Ok(Answer::text(StatusCode::OK, text).with(CONTENT_TYPE, version));
     }
-    let core = &call.gateway.core;
-    let report = super::metrics::Report::of(&text, core.clock().now_ms(), core.clock().monotonic_ms());
+    let clock = call.gateway.clock();
+    let report = super::metrics::Report::of(&text, clock.now_ms(), clock.monotonic_ms());
     Answer::json(&report, call.layout())
 }

@@ -19,7 +19,7 @@ const X_CONSUL_CONTENTHASH: HeaderName = HeaderName::from_static("x-consul-conte
 const X_CONSUL_REASON: HeaderName = HeaderName::from_static("x-consul-reason");
 
 /// GET agent/services
-pub(super) async fn services(call: Call) -> Result<Answer, Error> {
+pub(super) async fn services(call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     let filter = filter::of(&call, filter::SERVICE)?;
     let services = call.gateway.options.agent.services();
@@ -32,7 +32,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
 }
 
 /// GET agent/service/:id
-pub(super) async fn service(call: Call) -> Result<Answer, Error> {
+pub(super) async fn service(call: Call<()>) -> Result<Answer, Error> {
     let wait = match call.query.get("wait").filter(|text| !text.is_empty()) {
         Some(text) => parse_duration(text).map_err(|_| Error::bad_request("Invalid wait time"))?,
         None => 0,
@@ -73,7 +73,7 @@ fn content_hash(service: &Instance) -> Result<String, Error> {
 }
 
 /// GET agent/checks
-pub(super) async fn checks(call: Call) -> Result<Answer, Error> {
+pub(super) async fn checks(call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     let agent = &call.gateway.options.agent;
     // Here Consul says of an unknown field what is wrong with it, and nothing more.
@@ -123,7 +123,7 @@ fn reason(answer: Answer, status: StatusCode, reason: &str) -> Result<Answer, Er
     Ok(Answer { status, ..answer.with(X_CONSUL_REASON, header) })
 }
 
-fn wants_text(call: &Call) -> bool {
+fn wants_text(call: &Call<()>) -> bool {
     call.query.get("format") == Some("text")
 }
 
@@ -132,7 +132,7 @@ fn text(status: StatusCode, body: &str) -> Answer {
 }
 
 /// GET agent/health/service/id/:id
-pub(super) async fn health_by_id(call: Call) -> Result<Answer, Error> {
+pub(super) async fn health_by_id(call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     if call.variable().is_empty() {
         return Err(Error::server("Bad request: Missing serviceID"));
@@ -158,7 +158,7 @@ pub(super) async fn health_by_id(call: Call) -> Result<Answer, Error> {
 }
 
 /// GET agent/health/service/name/:name
-pub(super) async fn health_by_name(call: Call) -> Result<Answer, Error> {
+pub(super) async fn health_by_name(call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     if call.variable().is_empty() {
         return Err(Error::server("Bad request: Missing service Name"));

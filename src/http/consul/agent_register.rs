@@ -20,12 +20,12 @@ fn done() -> Result<Answer, Error> {
     Ok(Answer::empty(StatusCode::OK))
 }
 
-fn id(call: &Call) -> Cow<'_, str> {
+fn id(call: &Call<()>) -> Cow<'_, str> {
     String::from_utf8_lossy(call.variable())
 }
 
 /// PUT agent/service/register
-pub(super) async fn register(mut call: Call) -> Result<Answer, Error> {
+pub(super) async fn register(mut call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     let text = call.text().await?;
     let body = Object::parse(&text, "", GO_TYPE)?;
@@ -43,7 +43,7 @@ pub(super) async fn register(mut call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/service/deregister/:id
-pub(super) async fn deregister(call: Call) -> Result<Answer, Error> {
+pub(super) async fn deregister(call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     if call.variable().is_empty() {
         return Err(Error::server("ServiceID missing"));
@@ -53,7 +53,7 @@ pub(super) async fn deregister(call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/check/register
-pub(super) async fn register_check(mut call: Call) -> Result<Answer, Error> {
+pub(super) async fn register_check(mut call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     let text = call.text().await?;
     let body = Object::parse(&text, "", &check_body::go_type())?;
@@ -63,7 +63,7 @@ pub(super) async fn register_check(mut call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/check/deregister/:id
-pub(super) async fn deregister_check(call: Call) -> Result<Answer, Error> {
+pub(super) async fn deregister_check(call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     if call.variable().is_empty() {
         return Err(Error::server("CheckID missing"));
@@ -73,21 +73,21 @@ pub(super) async fn deregister_check(call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/check/pass/:id
-pub(super) async fn pass(call: Call) -> Result<Answer, Error> {
+pub(super) async fn pass(call: Call<()>) -> Result<Answer, Error> {
     report(&call, Health::Passing).await
 }
 
 /// PUT agent/check/warn/:id
-pub(super) async fn warn(call: Call) -> Result<Answer, Error> {
+pub(super) async fn warn(call: Call<()>) -> Result<Answer, Error> {
     report(&call, Health::Warning).await
 }
 
 /// PUT agent/check/fail/:id
-pub(super) async fn fail(call: Call) -> Result<Answer, Error> {
+pub(super) async fn fail(call: Call<()>) -> Result<Answer, Error> {
     report(&call, Health::Critical).await
 }
 
-async fn report(call: &Call, health: Health) -> Result<Answer, Error> {
+async fn report(call: &Call<()>, health: Health) -> Result<Answer, Error> {
     call.check_namespace()?;
     let note = call.query.get("note").unwrap_or_default();
     call.gateway.options.agent.report(&id(call), health, note).await?;
@@ -95,7 +95,7 @@ async fn report(call: &Call, health: Health) -> Result<Answer, Error> {
 }
 
 /// PUT agent/check/update/:id
-pub(super) async fn update(mut call: Call) -> Result<Answer, Error> {
+pub(super) async fn update(mut call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     let text = call.text().await?;
     let body = Object::parse(&text, "checkUpdate", "agent.checkUpdate")?;
@@ -107,7 +107,7 @@ pub(super) async fn update(mut call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/service/maintenance/:id
-pub(super) async fn service_maintenance(call: Call) -> Result<Answer, Error> {
+pub(super) async fn service_maintenance(call: Call<()>) -> Result<Answer, Error> {
     if call.variable().is_empty() {
         return Err(Error::bad_request("Missing service ID"));
     }
@@ -119,7 +119,7 @@ pub(super) async fn service_maintenance(call: Call) -> Result<Answer, Error> {
 }
 
 /// PUT agent/maintenance
-pub(super) async fn maintenance(call: Call) -> Result<Answer, Error> {
+pub(super) async fn maintenance(call: Call<()>) -> Result<Answer, Error> {
     let enable = enable(&call)?;
     let reason = call.query.get("reason").unwrap_or_default();
     call.gateway.options.agent.maintain_node(enable, reason).await?;
@@ -127,7 +127,7 @@ pub(super) async fn maintenance(call: Call) -> Result<Answer, Error> {
 }
 
 /// The parameter `enable`, in the spellings of Go's `strconv.ParseBool`.
-fn enable(call: &Call) -> Result<bool, Error> {
+fn enable(call: &Call<()>) -> Result<bool, Error> {
     match call.query.get("enable") {
         None | Some("") => Err(Error::bad_request("Missing value for enable")),
         Some("1" | "t" | "T" | "true" | "TRUE" | "True") => Ok(true),

@@ -19,7 +19,7 @@ use std::sync::Arc;
 /// GET catalog/datacenters
 pub(super) async fn datacenters(call: Call) -> Result<Answer, Error> {
     call.read_anywhere(false)?;
-    let answer = Answer::json(&[&call.gateway.core.facts().datacenter], call.layout())?;
+    let answer = Answer::json(&[&call.gateway.facts().datacenter], call.layout())?;
     // It is made each time.
     Ok(if call.query.has("cached") { answer.with(X_CACHE, HeaderValue::from_static("MISS")) } else { answer })
 }
@@ -31,7 +31,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     let filter = filter::of(&call, filter::NODE)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
-    let datacenter = &gateway.core.facts().datacenter;
+    let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: selection.near.scope(Scope::Nodes),
         content: call.query.content_key(&call.path),
@@ -43,7 +43,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
             Answer::json(&nodes, layout)
         },
     };
-    question.ask(gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 /// GET catalog/services. Consul 1.8 knows no filter here; later ones do, and ask it of each instance.
@@ -55,7 +55,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
         Some(_) => Some(filter::of(&call, filter::CATALOG_SERVICE)?),
     };
     let layout = call.layout();
-    let datacenter = &call.gateway.core.facts().datacenter;
+    let datacenter = &call.gateway.facts().datacenter;
     let of_nodes = selection.filters_nodes() || filter.is_some();
     let question = Question {
         scope: if of_nodes { Scope::ServicesOfNodes } else { Scope::Services },
@@ -76,7 +76,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
             Answer::json(&services, layout)
         },
     };
-    question.ask(&call.gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 /// GET catalog/service/:name
@@ -102,7 +102,7 @@ where
     let filter = filter::of(&call, filter::CATALOG_SERVICE)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
-    let datacenter = &gateway.core.facts().datacenter;
+    let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: selection.near.scope(scope),
         content: call.query.content_key(&call.path),
@@ -114,7 +114,7 @@ where
             Answer::json(&services, layout)
         },
     };
-    question.ask(gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 /// GET catalog/gateway-services/:name: there are no gateways, because the entries that bind services to them are
@@ -134,5 +134,5 @@ pub(super) async fn nothing(
     let layout = call.layout();
     let content = call.query.content_key(&call.path);
     let question = Question { scope: Scope::Nothing, content, answer: |_: &State| answer(layout) };
-    question.ask(&call.gateway, read, &call.target).await
+    question.ask(&call, read).await
 }

@@ -69,13 +69,13 @@ where
     let filter = filter::of(&call, filter::SERVICE)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
-    let datacenter = &gateway.core.facts().datacenter;
+    let datacenter = &gateway.facts().datacenter;
     let question = Question {
-        scope: scope(&gateway.core.local().state, &asked),
+        scope: scope(&call.core.local().state, &asked),
         content: call.query.content_key(&call.path),
         answer: |state: &State| show(found(state, &asked, datacenter), &filter, layout),
     };
-    question.ask(gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 fn found<'a>(state: &'a State, asked: &str, datacenter: &'a str) -> Option<Found<'a>> {

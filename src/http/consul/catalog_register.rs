@@ -20,7 +20,7 @@ pub(super) async fn register(mut call: Call) -> Result<Answer, Error> {
     let body = Object::parse(&text, "RegisterRequest", "structs.RegisterRequest")?;
     check_datacenter(&call.gateway, body.text("Datacenter")?)?;
     let command = decode(&body)?;
-    call.gateway.core.catalog_register(command).await?;
+    call.core.catalog_register(command).await?;
     Answer::json(&true, call.layout())
 }
 
@@ -38,7 +38,7 @@ pub(super) async fn deregister(mut call: Call) -> Result<Answer, Error> {
     if command.node.is_empty() {
         return Err(Error::server("Must provide node"));
     }
-    call.gateway.core.catalog_deregister(command).await?;
+    call.core.catalog_deregister(command).await?;
     Answer::json(&true, call.layout())
 }
 

@@ -71,7 +71,7 @@ pub(super) async fn datacenters(call: Call) -> Result<Answer, Error> {
         area_id: &'static str,
         coordinates: Vec<Entry<'a>>,
     }
-    let facts = call.gateway.core.facts();
+    let facts = call.gateway.facts();
     // Within the wide area a server has a place of its own, which is measured between datacenters.
     let own = Coordinate::origin(facts.node_name.as_str().into());
     let area = Area { datacenter: &facts.datacenter, area_id: "wan", coordinates: vec![Entry::of(&own)] };
@@ -113,7 +113,7 @@ where
             None => Ok(Answer::empty(StatusCode::NOT_FOUND)),
         },
     };
-    question.ask(&call.gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 /// PUT coordinate/update
@@ -122,7 +122,7 @@ pub(super) async fn update(mut call: Call) -> Result<Answer, Error> {
     let body = Object::parse(&text, "CoordinateUpdateRequest", "structs.CoordinateUpdateRequest")?;
     let coordinate = decode(&body)?;
     check_datacenter(&call.gateway, call.query.get("dc").unwrap_or_default())?;
-    call.gateway.core.update_coordinates(vec![coordinate]).await?;
+    call.core.update_coordinates(vec![coordinate]).await?;
     Ok(Answer::empty(StatusCode::OK))
 }
 

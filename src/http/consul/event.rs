@@ -58,7 +58,7 @@ pub(super) async fn fire(mut call: Call) -> Result<Answer, Error> {
         tag_filter: filter("tag"),
         ..UserEvent::default()
     };
-    let fired = call.gateway.core.fire_event(event).map_err(refused)?;
+    let fired = call.core.fire_event(event).map_err(refused)?;
     Answer::json(&Event::of(&fired), call.layout())
 }
 
@@ -79,7 +79,7 @@ fn refused(error: EventError) -> Error {
 /// GET event/list
 pub(super) async fn list(call: Call) -> Result<Answer, Error> {
     let read = Read::of_wait(&call.query)?;
-    let core = &call.gateway.core;
+    let core = &call.core;
     let name = call.query.get("name").filter(|name| !name.is_empty());
     let deadline = read.deadline(&call.gateway);
     let mut changes = core.subscribe_events();

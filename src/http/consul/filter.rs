@@ -88,7 +88,7 @@ pub(super) const UI_NODE: &[Field] = &[
 ];
 
 /// The filter of a query; without one, everything passes.
-pub(super) fn of(call: &Call, fields: &'static [Field]) -> Result<Filter, Error> {
+pub(super) fn of<C>(call: &Call<C>, fields: &'static [Field]) -> Result<Filter, Error> {
     Filter::parse(call.query.get("filter").unwrap_or_default(), fields)
         .map_err(|error| Error::server(format!("Failed to create boolean expression evaluator: {error}")))
 }

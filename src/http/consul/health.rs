@@ -73,7 +73,7 @@ where
     let filter = filter::of(&call, filter::ENTRY)?;
     let layout = call.layout();
     let gateway = &*call.gateway;
-    let datacenter = &gateway.core.facts().datacenter;
+    let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: selection.near.scope(scope),
         content: call.query.content_key(&call.path),
@@ -85,5 +85,5 @@ where
             Answer::json(&entries, layout)
         },
     };
-    question.ask(gateway, read, &call.target).await
+    question.ask(&call, read).await
 }

@@ -35,8 +35,8 @@ pub(super) async fn keyring(mut call: Call) -> Result<Answer, Error> {
     if local_only && !list {
         return Err(bad_request("Invalid use of local-only: local-only can only be set for list requests"));
     }
-    let gossip = call.gateway.core.gossip().ok_or_else(|| Error::server("this agent does not gossip"))?;
-    let facts = call.gateway.core.facts();
+    let gossip = call.gateway.gossip().ok_or_else(|| Error::server("this agent does not gossip"))?;
+    let facts = call.gateway.facts();
     let lan = gossip.keys(verb, key, local_only).await;
     // What this server has answered for itself stands for its pool between datacenters.
     let own = |(name, _): &&(String, String)| *name == facts.node_name;
@@ -110,7 +110,7 @@ fn check_key(call: &Call, key: &str) -> Result<Vec<u8>, Error> {
         _ => key.len() / 4 * 4,
     };
     let why = format!("illegal base64 data at input byte {at}");
-    let datacenter = &call.gateway.core.facts().datacenter;
+    let datacenter = &call.gateway.facts().datacenter;
     Err(several(&[format!("WAN error: {why}"), format!("{datacenter} (LAN) error: {why}")]))
 }
 

@@ -21,7 +21,7 @@ pub(super) async fn put(mut call: Call) -> Result<Answer, Error> {
     let expected_revision = number(&call, "cas")?;
     let delayed = || {
         let acquires = call.query.get("acquire").is_some_and(|id| !id.is_empty());
-        acquires && call.gateway.core.local().state.is_lock_delayed(&key)
+        acquires && call.core.local().state.is_lock_delayed(&key)
     };
     let lock = match lock_of(&call) {
         Ok(Some(lock)) => lock,
@@ -33,7 +33,7 @@ pub(super) async fn put(mut call: Call) -> Result<Answer, Error> {
     let value = call.body(call.gateway.options.limits.get().value_bytes_max, SIZE_HINT).await?;
     // The hyper buffer behind a small body is larger than the body: it must not be kept for years.
     let put = Put { key, value: Bytes::copy_from_slice(&value), expected_revision, lock, ttl_ms: None, flags };
-    let done = match call.gateway.core.put(None, put).await {
+    let done = match call.core.put(None, put).await {
         Ok(written) => written.value.done,
         Err(service::Error::Rejected(Rejection::RevisionMismatch { .. })) => false,
         Err(error) => return Err(error.into()),
@@ -53,7 +53,7 @@ pub(super) async fn delete(call: Call) -> Result<Answer, Error> {
         check_conflicts(&call, &["recurse", "cas"])?;
     }
     let delete = Delete { target, expected_revision: number(&call, "cas")? };
-    let done = match call.gateway.core.delete(None, delete).await {
+    let done = match call.core.delete(None, delete).await {
         Ok(_) => true,
         // A key that is not there is deleted already, whatever revision was expected.
         Err(service::Error::Rejected(Rejection::RevisionMismatch { current })) => current == 0,

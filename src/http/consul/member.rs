@@ -40,7 +40,7 @@ impl Member {
 
     /// A server as the pool between datacenters would show it, in which it is alone.
     pub(super) fn of_wan(member: &gossip::Member, gateway: &Gateway) -> Member {
-        let facts = gateway.core.facts();
+        let facts = gateway.facts();
         let mut wan = Member::of(member);
         wan.name = format!("{}.{}", wan.name, facts.datacenter);
         wan.port = facts.serf_wan_port;
@@ -51,19 +51,19 @@ impl Member {
 
 /// The members of the datacenter, in order of name.
 pub(super) fn lan(gateway: &Gateway) -> Vec<Member> {
-    let members = gateway.core.gossip().map(gossip::Gossip::members).unwrap_or_default();
+    let members = gateway.gossip().map(gossip::Gossip::members).unwrap_or_default();
     members.iter().map(|member| Member::of(member)).collect()
 }
 
 /// This node in the pool between datacenters.
 pub(super) fn wan(gateway: &Gateway) -> Vec<Member> {
-    let members = gateway.core.gossip().map(gossip::Gossip::members).unwrap_or_default();
+    let members = gateway.gossip().map(gossip::Gossip::members).unwrap_or_default();
     let servers = members.iter().filter(|member| member.tag("role") == "consul");
     servers.map(|member| Member::of_wan(member, gateway)).collect()
 }
 
 /// This node.
 pub(super) fn own(gateway: &Gateway) -> Option<Member> {
-    let members = gateway.core.gossip()?.members();
-    members.named(&gateway.core.facts().node_name).map(|member| Member::of(member))
+    let members = gateway.gossip()?.members();
+    members.named(&gateway.facts().node_name).map(|member| Member::of(member))
 }

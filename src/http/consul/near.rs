@@ -13,11 +13,11 @@ pub(super) struct Near {
 }
 
 impl Near {
-    /// The parameter of a query; `_agent` is this node.
+    /// The parameter of a query; `_agent` is the node of the client's agent.
     pub(super) fn of(call: &Call) -> Near {
         let node = match call.query.get("near") {
             None | Some("") => None,
-            Some("_agent") => Some(call.gateway.core.facts().node_name.as_str().into()),
+            Some("_agent") => Some(call.own_node().into()),
             Some(name) => Some(name.into()),
         };
         Near { node }

@@ -38,7 +38,7 @@ pub(super) async fn raft_configuration(call: Call) -> Result<Answer, Error> {
         protocol_version: "3",
         voter: peer.voter,
     };
-    let servers = call.gateway.core.peers().into_iter().map(server).collect();
+    let servers = call.core.peers().into_iter().map(server).collect();
     Answer::json(&Configuration { servers, index: 0 }, call.layout())
 }
 
@@ -55,7 +55,7 @@ pub(super) async fn raft_peer(call: Call) -> Result<Answer, Error> {
         }
     };
     call.check_place()?;
-    call.gateway.core.remove_peer(&name).await?;
+    call.core.remove_peer(&name).await?;
     Ok(Answer::empty(StatusCode::OK))
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn autopilot_configuration(call: Call) -> Result<Answer, Error>
         return set_autopilot(call).await;
     }
     let read = call.quiet_read()?;
-    let view = call.gateway.core.view(&read.mode.options()).await?;
+    let view = call.core.view(&read.mode.options()).await?;
     let autopilot = view.state.autopilot().map_or_else(Autopilot::default, |a| (**a).clone());
     let shape = AutopilotShape {
         cleanup_dead_servers: autopilot.cleanup_dead_servers,
@@ -128,7 +128,7 @@ async fn set_autopilot(mut call: Call) -> Result<Answer, Error> {
             Error::bad_request(format!("Bad request: Error parsing cas value: {reason}"))
         })?),
     };
-    let done = call.gateway.core.set_autopilot(autopilot, expected_revision).await?.value;
+    let done = call.core.set_autopilot(autopilot, expected_revision).await?.value;
     Answer::json(&done, call.layout())
 }
 
@@ -141,6 +141,6 @@ struct Transferred {
 /// PUT operator/raft/transfer-leader
 pub(super) async fn transfer_leader(call: Call) -> Result<Answer, Error> {
     call.check_place()?;
-    call.gateway.core.transfer_leader(call.query.get("id").filter(|id| !id.is_empty())).await?;
+    call.core.transfer_leader(call.query.get("id").filter(|id| !id.is_empty())).await?;
     Answer::json(&Transferred { success: true }, call.layout())
 }

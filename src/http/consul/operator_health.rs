@@ -39,7 +39,7 @@ struct Server {
 /// GET operator/autopilot/health
 pub(super) async fn autopilot_health(call: Call) -> Result<Answer, Error> {
     call.check_place()?;
-    let core = &call.gateway.core;
+    let core = &call.core;
     let (term, leader_known) = (core.raft_status().term, core.local().leader_known);
     // As far back as this server can tell.
     let seconds = i64::try_from(core.started_ms() / 1000).unwrap_or_default();

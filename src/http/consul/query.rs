@@ -29,7 +29,7 @@ pub(super) async fn queries(call: Call) -> Result<Answer, Error> {
             Answer::json(&list, layout)
         },
     };
-    question.ask(&call.gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 /// /v1/query/:id, and below it execute and explain, which take names too.
@@ -67,7 +67,7 @@ async fn create(mut call: Call) -> Result<Answer, Error> {
     if has_id {
         return Err(Error::server("ID must be empty when creating a new prepared query"));
     }
-    let id = call.gateway.core.create_query(query).await?.value;
+    let id = call.core.create_query(query).await?.value;
     Answer::json(&Created { id }, call.layout())
 }
 
@@ -79,13 +79,13 @@ fn written_id(text: &str) -> Result<QueryId, Error> {
 async fn update(mut call: Call, path: &str) -> Result<Answer, Error> {
     let (query, _) = definition(&mut call).await?;
     let id = written_id(path)?;
-    call.gateway.core.update_query(PreparedQuery { id, ..query }).await?;
+    call.core.update_query(PreparedQuery { id, ..query }).await?;
     Ok(Answer::empty(StatusCode::OK))
 }
 
 async fn delete(call: Call, path: &str) -> Result<Answer, Error> {
     call.check_place()?;
-    call.gateway.core.delete_query(written_id(path)?).await?;
+    call.core.delete_query(written_id(path)?).await?;
     Ok(Answer::empty(StatusCode::OK))
 }
 
@@ -105,7 +105,7 @@ async fn get(call: Call, path: &str) -> Result<Answer, Error> {
             Answer::json(&[QueryShape::of(query)], layout)
         },
     };
-    question.ask(&call.gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 /// The query behind an id or name, filled in if it is a template.
@@ -154,7 +154,7 @@ struct Explained<'a> {
 
 async fn explain(call: Call, name: &str) -> Result<Answer, Error> {
     let read = call.read()?;
-    let view = call.gateway.core.view(&read.mode.options()).await?;
+    let view = call.core.view(&read.mode.options()).await?;
     let query = resolve(&view.state, name)?;
     let explained = Explained { query: QueryShape::of(&query), read: ReadMeta::of(&read, &view) };
     Ok(announced(Answer::json(&explained, call.layout())?, &read, &view))
@@ -194,16 +194,16 @@ async fn execute(call: Call, name: &str) -> Result<Answer, Error> {
         })?,
     };
     let gateway = &*call.gateway;
-    let view = gateway.core.view(&read.mode.options()).await?;
+    let view = call.core.view(&read.mode.options()).await?;
     let mut query = resolve(&view.state, name)?;
     query.service.connect |= connect;
     let mut instances = query_instances(&view.state, &query.service);
-    shuffle(&mut instances, gateway.core.clock().random());
+    shuffle(&mut instances, gateway.clock().random());
     let near = call.query.get("near").filter(|near| !near.is_empty()).unwrap_or(&query.service.near);
-    let near = if near == "_agent" { &gateway.core.facts().node_name } else { near };
+    let near = if near == "_agent" { call.own_node() } else { near };
     near_first(&view.state, &mut instances, near);
     instances.truncate(limit);
-    let datacenter = &gateway.core.facts().datacenter;
+    let datacenter = &gateway.facts().datacenter;
     let executed = Executed {
         service: &query.service.service,
         nodes: instances.into_iter().map(|instance| found(instance, &view.state, datacenter)).collect(),

@@ -113,7 +113,7 @@ where
         content: call.query.content_key(&call.path),
         answer: |state: &State| Answer::json(&find(state), layout),
     };
-    question.ask(&call.gateway, read, &call.target).await
+    question.ask(&call, read).await
 }
 
 /// PUT session/renew/:id
@@ -121,7 +121,7 @@ pub(super) async fn renew(call: Call) -> Result<Answer, Error> {
     call.check_place()?;
     let text = call.name("Missing session")?;
     let id = session_id(&text)?;
-    match call.gateway.core.renew_bound(&id).await? {
+    match call.core.renew_bound(&id).await? {
         Some(session) => Answer::json(&[Session::of(&session)], call.layout()),
         None => Err(Error::new(StatusCode::NOT_FOUND, format!("Session id '{text}' not found"))),
     }
@@ -131,7 +131,7 @@ pub(super) async fn renew(call: Call) -> Result<Answer, Error> {
 pub(super) async fn destroy(call: Call) -> Result<Answer, Error> {
     call.check_place()?;
     let id = session_id(&call.name("Missing session")?)?;
-    call.gateway.core.close_bound(&id).await?;
+    call.core.close_bound(&id).await?;
     Answer::json(&true, call.layout())
 }
 

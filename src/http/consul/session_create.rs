@@ -28,8 +28,8 @@ pub(super) async fn create(mut call: Call) -> Result<Answer, Error> {
     let text = call.text().await?;
     let body = if text.is_empty() { "{}" } else { &text };
     let body = Object::parse(body, "", "struct { LockDelay interface {}; *structs.Alias }")?;
-    let spec = decode(&body, &call.gateway.core.facts().node_name, call.gateway.options.session_ttl_min)?;
-    let created = call.gateway.core.create_session(None, spec).await?;
+    let spec = decode(&body, call.own_node(), call.gateway.options.session_ttl_min)?;
+    let created = call.core.create_session(None, spec).await?;
     Answer::json(&Created { id: created.value.id }, call.layout())
 }
 

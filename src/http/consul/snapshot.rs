@@ -19,7 +19,7 @@ pub(super) async fn snapshot(call: Call) -> Result<Answer, Error> {
 
 async fn save(call: Call) -> Result<Answer, Error> {
     let read = call.quiet_read()?;
-    let (archive, view) = call.gateway.core.save_snapshot(&read.mode.options()).await?;
+    let (archive, view) = call.core.save_snapshot(&read.mode.options()).await?;
     let mut answer = Answer::empty(StatusCode::OK);
     answer.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-gzip"));
     answer.body = archive.into();
@@ -45,6 +45,6 @@ async fn restore(mut call: Call) -> Result<Answer, Error> {
         file.write_all(&data).await.map_err(failed)?;
     }
     file.flush().await.map_err(failed)?;
-    call.gateway.core.restore_snapshot(file.into_std().await).await?;
+    call.core.restore_snapshot(file.into_std().await).await?;
     Ok(Answer::empty(StatusCode::OK))
 }

@@ -5,6 +5,7 @@ use super::{
     health, health_checks, keyring, kv, mesh, operator, operator_health, query, session, session_create, snapshot,
     status, txn, ui,
 };
+use crate::http::call::{Answering, Call};
 use crate::http::route::{Handler, Route};
 
 const GET: &str = "OPTIONS,GET";
@@ -17,44 +18,46 @@ const GET_DELETE: &str = "OPTIONS,GET,DELETE";
 const GET_PUT_DELETE: &str = "OPTIONS,GET,PUT,DELETE";
 const ALL: &str = "OPTIONS,GET,POST,PUT,DELETE";
 
-const fn built(path: &'static str, allow: &'static str, op: &'static str, handler: Handler) -> Route {
-    Route { path, allow, op, handler }
+/// Of the agent itself.
+const fn own(path: &'static str, allow: &'static str, op: &'static str, handler: fn(Call<()>) -> Answering) -> Route {
+    Route { path, allow, op, handler: Handler::Agent(handler) }
+}
+
+/// Of the state.
+const fn built(path: &'static str, allow: &'static str, op: &'static str, handler: fn(Call) -> Answering) -> Route {
+    Route { path, allow, op, handler: Handler::State(handler) }
 }
 
 /// Every endpoint of Consul 1.8.7.
 pub(in crate::http) const ROUTES: &[Route] = &[
-    built("/v1/agent/check/deregister/", PUT, "agent_check_deregister", |call| {
+    own("/v1/agent/check/deregister/", PUT, "agent_check_deregister", |call| {
         Box::pin(agent_register::deregister_check(call))
     }),
-    built("/v1/agent/check/fail/", PUT, "agent_check_fail", |call| Box::pin(agent_register::fail(call))),
-    built("/v1/agent/check/pass/", PUT, "agent_check_pass", |call| Box::pin(agent_register::pass(call))),
-    built("/v1/agent/check/register", PUT, "agent_check_register", |call| {
-        Box::pin(agent_register::register_check(call))
-    }),
-    built("/v1/agent/check/update/", PUT, "agent_check_update", |call| Box::pin(agent_register::update(call))),
-    built("/v1/agent/check/warn/", PUT, "agent_check_warn", |call| Box::pin(agent_register::warn(call))),
-    built("/v1/agent/checks", GET, "agent_checks", |call| Box::pin(agent_read::checks(call))),
-    built("/v1/agent/force-leave/", PUT, "agent_force_leave", |call| Box::pin(agent_operate::force_leave(call))),
-    built("/v1/agent/health/service/id/", GET, "agent_health_id", |call| Box::pin(agent_read::health_by_id(call))),
-    built("/v1/agent/health/service/name/", GET, "agent_health_name", |call| {
-        Box::pin(agent_read::health_by_name(call))
-    }),
-    built("/v1/agent/host", GET, "agent_host", |call| Box::pin(agent_operate::host(call))),
-    built("/v1/agent/join/", PUT, "agent_join", |call| Box::pin(agent_operate::join(call))),
-    built("/v1/agent/leave", PUT, "agent_leave", |call| Box::pin(agent_operate::leave(call))),
-    built("/v1/agent/maintenance", PUT, "agent_maintenance", |call| Box::pin(agent_register::maintenance(call))),
-    built("/v1/agent/metrics", GET, "agent_metrics", |call| Box::pin(agent_operate::metrics(call))),
-    built("/v1/agent/reload", PUT, "agent_reload", |call| Box::pin(agent_operate::reload(call))),
-    built("/v1/agent/service/", GET, "agent_service", |call| Box::pin(agent_read::service(call))),
-    built("/v1/agent/service/maintenance/", PUT, "agent_service_maintenance", |call| {
+    own("/v1/agent/check/fail/", PUT, "agent_check_fail", |call| Box::pin(agent_register::fail(call))),
+    own("/v1/agent/check/pass/", PUT, "agent_check_pass", |call| Box::pin(agent_register::pass(call))),
+    own("/v1/agent/check/register", PUT, "agent_check_register", |call| Box::pin(agent_register::register_check(call))),
+    own("/v1/agent/check/update/", PUT, "agent_check_update", |call| Box::pin(agent_register::update(call))),
+    own("/v1/agent/check/warn/", PUT, "agent_check_warn", |call| Box::pin(agent_register::warn(call))),
+    own("/v1/agent/checks", GET, "agent_checks", |call| Box::pin(agent_read::checks(call))),
+    own("/v1/agent/force-leave/", PUT, "agent_force_leave", |call| Box::pin(agent_operate::force_leave(call))),
+    own("/v1/agent/health/service/id/", GET, "agent_health_id", |call| Box::pin(agent_read::health_by_id(call))),
+    own("/v1/agent/health/service/name/", GET, "agent_health_name", |call| Box::pin(agent_read::health_by_name(call))),
+    own("/v1/agent/host", GET, "agent_host", |call| Box::pin(agent_operate::host(call))),
+    own("/v1/agent/join/", PUT, "agent_join", |call| Box::pin(agent_operate::join(call))),
+    own("/v1/agent/leave", PUT, "agent_leave", |call| Box::pin(agent_operate::leave(call))),
+    own("/v1/agent/maintenance", PUT, "agent_maintenance", |call| Box::pin(agent_register::maintenance(call))),
+    own("/v1/agent/metrics", GET, "agent_metrics", |call| Box::pin(agent_operate::metrics(call))),
+    own("/v1/agent/reload", PUT, "agent_reload", |call| Box::pin(agent_operate::reload(call))),
+    own("/v1/agent/service/", GET, "agent_service", |call| Box::pin(agent_read::service(call))),
+    own("/v1/agent/service/maintenance/", PUT, "agent_service_maintenance", |call| {
         Box::pin(agent_register::service_maintenance(call))
     }),
-    built("/v1/agent/token/", PUT, "agent_token", |call| Box::pin(agent_operate::token(call))),
-    built("/v1/agent/members", GET, "agent_members", |call| Box::pin(agent::members(call))),
-    built("/v1/agent/self", GET, "agent_self", |call| Box::pin(agent::own(call))),
-    built("/v1/agent/service/deregister/", PUT, "agent_deregister", |call| Box::pin(agent_register::deregister(call))),
-    built("/v1/agent/service/register", PUT, "agent_register", |call| Box::pin(agent_register::register(call))),
-    built("/v1/agent/services", GET, "agent_services", |call| Box::pin(agent_read::services(call))),
+    own("/v1/agent/token/", PUT, "agent_token", |call| Box::pin(agent_operate::token(call))),
+    own("/v1/agent/members", GET, "agent_members", |call| Box::pin(agent::members(call))),
+    own("/v1/agent/self", GET, "agent_self", |call| Box::pin(agent::own(call))),
+    own("/v1/agent/service/deregister/", PUT, "agent_deregister", |call| Box::pin(agent_register::deregister(call))),
+    own("/v1/agent/service/register", PUT, "agent_register", |call| Box::pin(agent_register::register(call))),
+    own("/v1/agent/services", GET, "agent_services", |call| Box::pin(agent_read::services(call))),
     built("/v1/catalog/datacenters", GET, "catalog_datacenters", |call| Box::pin(catalog::datacenters(call))),
     built("/v1/catalog/deregister", PUT, "catalog_deregister", |call| Box::pin(catalog_register::deregister(call))),
     built("/v1/catalog/node/", GET, "catalog_node", |call| Box::pin(catalog_node::node(call))),
@@ -114,7 +117,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     built("/v1/agent/connect/authorize", POST, "connect_authorize", |call| Box::pin(mesh::authorize(call))),
     built("/v1/agent/connect/ca/leaf/", GET, "connect_ca", |call| Box::pin(mesh::authority(call))),
     built("/v1/agent/connect/ca/roots", GET, "connect_ca", |call| Box::pin(mesh::authority(call))),
-    built("/v1/agent/monitor", GET, "agent_monitor", |call| Box::pin(agent_operate::monitor(call))),
+    own("/v1/agent/monitor", GET, "agent_monitor", |call| Box::pin(agent_operate::monitor(call))),
     built("/v1/catalog/connect/", GET, "catalog_connect", |call| Box::pin(catalog::connect(call))),
     built("/v1/catalog/gateway-services/", GET, "catalog_gateway_services", |call| {
         Box::pin(catalog::gateway_services(call))

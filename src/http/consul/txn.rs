@@ -81,10 +81,10 @@ pub(super) async fn txn(mut call: Call) -> Result<Answer, Error> {
         if !refused.is_empty() {
             return answer(&call, &[], &refused, None);
         }
-        let done = call.gateway.core.batch(batch).await?;
+        let done = call.core.batch(batch).await?;
         return answer(&call, &done.results, &done.failures, None);
     }
-    let (done, view) = call.gateway.core.batch_read(batch, &read.mode.options()).await?;
+    let (done, view) = call.core.batch_read(batch, &read.mode.options()).await?;
     let (last_contact, known_leader) = (view.staleness_ms, view.leader_known);
     let meta = ReadMeta { index: 0, last_contact, known_leader, consistency_level: "" };
     let failures = if refused.is_empty() { &done.failures } else { &refused };
@@ -116,7 +116,7 @@ fn answer(
     failures: &[BatchFailure],
     read: Option<ReadMeta>,
 ) -> Result<Answer, Error> {
-    let datacenter = &call.gateway.core.facts().datacenter;
+    let datacenter = &call.gateway.facts().datacenter;
     let failed = !failures.is_empty();
     let errors = failures.iter().map(|f| Failure { op_index: f.index, what: &f.reason }).collect();
     let done = Done {

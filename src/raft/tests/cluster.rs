@@ -188,6 +188,20 @@ async fn a_dead_leader_is_replaced_and_nothing_acknowledged_is_lost() {
 }
 
 #[tokio::test]
+async fn a_leader_that_restarts_must_be_elected_again() {
+    let network = Network::default();
+    let mut servers = three(&network).await;
+    let old = leader(&servers).await;
+    let term = servers[old].handle.leadership().term;
+    let Server { handle, medium, node } = servers.remove(old);
+    // So quickly that nobody misses it.
+    handle.shutdown().await.expect("stops");
+    servers.push(Server { handle: start(&network, &medium, &node).await, medium, node });
+    let new = leader(&servers).await;
+    assert!(servers[new].handle.leadership().term > term, "what the old one sent may be lost on its own disk");
+}
+
+#[tokio::test]
 async fn a_leader_that_is_cut_off_acknowledges_nothing_and_claims_nothing() {
     let network = Network::default();
     let servers = three(&network).await;

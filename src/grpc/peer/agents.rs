@@ -1,0 +1,88 @@
+//! What agents that are no servers ask of this one about their own node: `AgentService` on the server port.
+
+use crate::command::{Command, Record};
+use crate::grpc::status::status;
+use crate::machine::rows;
+use crate::model::Invalid;
+use crate::proto::internal as pb;
+use crate::proto::internal::agent_service_server::AgentService;
+use crate::service::{Consistency, Core, Error, ReadOptions};
+use crate::watch::Topic;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use std::sync::Arc;
+use std::time::Duration;
+use tonic::{Request, Response, Status};
+
+/// An agent waits at most so long for a change of a node.
+const WAIT_MAX: Duration = Duration::from_secs(600);
+
+/// Answers a question of DNS; the flag says that it came over TCP.
+pub type AskDns = Arc<dyn Fn(Bytes, bool) -> BoxFuture<'static, Vec<u8>> + Send + Sync>;
+
+/// The service.
+pub(super) struct Agents {
+    pub(super) core: Core,
+    pub(super) dns: AskDns,
+}
+
+#[tonic::async_trait]
+impl AgentService for Agents {
+    async fn node_view(&self, request: Request<pb::NodeViewRequest>) -> Result<Response<pb::NodeViewResponse>, Status> {
+        let request = request.into_inner();
+        let mut changes = self.core.hub().subscribe(Topic::node(&request.node));
+        let mut view = self.view().await?;
+        let waits = request.wait_ms > 0;
+        let wait = Duration::from_millis(request.wait_ms.into()).min(WAIT_MAX);
+        let until = tokio::time::Instant::now() + wait;
+        let revision = |state: &crate::machine::State| state.node(&request.node).map_or(0, |node| node.revision);
+        while waits && revision(&view) == request.seen {
+            tokio::select! {
+                () = changes.changed() => view = self.view().await?,
+                () = tokio::time::sleep_until(until) => break,
+                () = self.core.drained() => return Err(status(Error::Draining)),
+            }
+        }
+        let revision = revision(&view);
+        let rows = if revision == request.seen { Vec::new() } else { rows::of_node(&view, &request.node) };
+        let row = |row: rows::RowOp| pb::Row {
+            table: row.table.into(),
+            key: row.key.into(),
+            value: row.value.unwrap_or_default().into(),
+        };
+        let nodes = u32::try_from(view.nodes().count()).unwrap_or(u32::MAX);
+        Ok(Response::new(pb::NodeViewResponse { revision, rows: rows.into_iter().map(row).collect(), nodes }))
+    }
+
+    async fn write_catalog(
+        &self,
+        request: Request<pb::WriteCatalogRequest>,
+    ) -> Result<Response<pb::WriteCatalogResponse>, Status> {
+        let record = Record::decode(&request.into_inner().record);
+        let record = record.map_err(|e| Status::invalid_argument(format!("record: {e}")))?;
+        let done = match record.command {
+            Command::CatalogRegister(command) => self.core.catalog_register(*command).await,
+            Command::CatalogDeregister(command) => self.core.catalog_deregister(command).await,
+            other => Err(Error::Invalid(Invalid::new("record", format!("is no registration but {}", other.op())))),
+        };
+        let refusal = match done {
+            Ok(_) => String::new(),
+            Err(error @ (Error::Rejected(_) | Error::Invalid(_))) => error.to_string(),
+            Err(error) => return Err(status(error)),
+        };
+        Ok(Response::new(pb::WriteCatalogResponse { refusal }))
+    }
+
+    async fn ask_dns(&self, request: Request<pb::AskDnsRequest>) -> Result<Response<pb::AskDnsResponse>, Status> {
+        let request = request.into_inner();
+        let message = (self.dns)(request.message, request.tcp).await.into();
+        Ok(Response::new(pb::AskDnsResponse { message }))
+    }
+}
+
+impl Agents {
+    async fn view(&self) -> Result<Arc<crate::machine::State>, Status> {
+        let options = ReadOptions { consistency: Consistency::Lease, ..ReadOptions::default() };
+        Ok(self.core.view(&options).await.map_err(status)?.state)
+    }
+}

@@ -1,0 +1,86 @@
+//! What the server port offers beside the service for other servers: everything that this server's own ports offer, for
+//! the agents of the cluster.
+
+use super::agents::{Agents, AskDns};
+use super::client::MESSAGE_MAX;
+use crate::grpc::layer::{Observe, Observed};
+use crate::grpc::server::Front;
+use crate::proto::internal::agent_service_server::AgentServiceServer;
+use crate::service::Core;
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use http_body_util::combinators::UnsyncBoxBody;
+use std::convert::Infallible;
+use std::error::Error;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+use tonic::Status;
+use tonic::body::Body;
+use tonic::service::Routes;
+use tower::{Layer, Service};
+
+/// A body of a request or an answer of HTTP.
+pub type HttpBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
+/// Answers requests of HTTP.
+pub type AskHttp = Arc<dyn Fn(http::Request<HttpBody>) -> BoxFuture<'static, http::Response<HttpBody>> + Send + Sync>;
+
+/// Opened once this server may answer clients.
+#[derive(Clone, Default)]
+pub struct Door(Arc<OnceLock<Open>>);
+
+#[derive(Clone)]
+struct Open {
+    front: Observed<Front>,
+    agents: Routes,
+    http: AskHttp,
+}
+
+impl Door {
+    /// From now on agents are answered.
+    pub fn open(&self, core: &Core, front: Front, http: AskHttp, dns: AskDns) {
+        let agents = AgentServiceServer::new(Agents { core: core.clone(), dns })
+            .max_decoding_message_size(MESSAGE_MAX)
+            .max_encoding_message_size(MESSAGE_MAX);
+        let front = Observe::new(core.clock().clone()).layer(front);
+        // A second call changes nothing.
+        let _ = self.0.set(Open { front, agents: Routes::new(agents).prepare(), http });
+    }
+}
+
+/// The server port: other servers always, agents when the door is open.
+#[derive(Clone)]
+pub(super) struct Port {
+    pub(super) servers: Routes,
+    pub(super) door: Door,
+}
+
+impl Service<http::Request<Body>> for Port {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        // No part ever has to wait.
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let path = request.uri().path();
+        if path.starts_with("/lictor.internal.v1.PeerService/") {
+            return Box::pin(self.servers.call(request));
+        }
+        let Some(open) = self.door.0.get() else {
+            let early = Status::unavailable("this server is starting").into_http();
+            return Box::pin(std::future::ready(Ok(early)));
+        };
+        if path.starts_with("/lictor.internal.v1.AgentService/") {
+            return Box::pin(open.agents.clone().call(request));
+        }
+        if path.starts_with("/v1/") {
+            let answering =
+                (open.http)(request.map(|body| HttpBody::new(http_body_util::BodyExt::map_err(body, Into::into))));
+            return Box::pin(async move { Ok(answering.await.map(Body::new)) });
+        }
+        Box::pin(open.front.clone().call(request))
+    }
+}
