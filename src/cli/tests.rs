@@ -231,7 +231,7 @@ async fn every_command_has_code() {
     }
     let mut found = Vec::new();
     leaves(&[], &super::tree::root(), &mut found);
-    assert_eq!(found.len(), 35);
+    assert_eq!(found.len(), 36);
     for path in found {
         // An address that no command accepts, but for those that use none.
         let args: Vec<&str> = path.iter().map(String::as_str).collect();
@@ -244,7 +244,7 @@ async fn every_command_has_code() {
 async fn bad_configurations_end_the_agent() {
     for (args, expected) in [
         (&["-dev", "extra"][..], "==> Unexpected extra arguments: [extra]\n"),
-        (&["-dev", "-retry-join=x"], "==> -retry-join is not built yet: this version runs a single server\n"),
+        (&["-dev", "-retry-join-wan=x"], "==> -retry-join-wan is not built yet: this version knows one datacenter\n"),
         (&["--dev", "--http-port", "99999"], "==> 1 error occurred:\n\t* ports.http: invalid port: 99999\n\n"),
         (
             &["-dev", "-config-file=/no/such.json"],

@@ -59,8 +59,8 @@ where
             }
         };
         let mut answer = flight.answer.clone();
-        let value = answer.wait_for(Option::is_some).await.ok()?.clone();
-        value
+        // Cloned before the borrow ends with the statement.
+        answer.wait_for(Option::is_some).await.ok()?.clone()
     }
 
     fn start(&self, key: K, asking: impl Future<Output = V> + Send + 'static) -> Arc<Flight<K, V>> {

@@ -45,8 +45,7 @@ impl Service<http::Request<Body>> for Grpc {
                     let watches = this.watches.clone();
                     async move { watches.watch(r.into_inner()).await }
                 });
-                let mut server =
-                    Server::new(FrameCodec::default()).accept_compressed(tonic::codec::CompressionEncoding::Gzip);
+                let mut server = Server::new(FrameCodec).accept_compressed(tonic::codec::CompressionEncoding::Gzip);
                 Ok(server.server_streaming(call, request).await)
             });
         }

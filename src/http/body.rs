@@ -65,7 +65,7 @@ impl Body for RequestBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             RequestBody::Direct(body) => body.size_hint(),
-            RequestBody::Passed(_, hint) => hint.clone(),
+            RequestBody::Passed(_, hint) => *hint,
         }
     }
 }

@@ -89,7 +89,6 @@ fn the_performance_harness_file_starts_both_ways() {
             notices,
             [
                 "FILE: disable_update_check has no effect: there is no update check",
-                "FILE: leave_on_terminate has no effect: a single server has nobody to leave",
                 "FILE: limits.rpc_max_conns_per_client has no effect: connections to gRPC are not counted in this version",
             ]
         );
@@ -230,7 +229,10 @@ fn values_in_files_that_cannot_be() {
             format!("{decoding}'node_meta[a]' expected type 'string', got unconvertible type 'float64'"),
         ),
         (r#"{"retry_join":"a"}"#, format!("{decoding}'retry_join': source data must be an array or slice, got string")),
-        (r#"{"retry_join":["a"]}"#, "FILE: retry_join is not built yet: this version runs a single server".into()),
+        (
+            r#"{"retry_join_wan":["a"]}"#,
+            "FILE: retry_join_wan is not built yet: this version knows one datacenter".into(),
+        ),
         (
             r#"{"acl":{"enabled":true}}"#,
             "FILE: acl.enabled is not built yet: this version does not enforce access control lists".into(),
