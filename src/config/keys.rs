@@ -221,6 +221,7 @@ pub(crate) const KEYS: &[Key] = &[
     without("connect.enabled", Bool, CONNECT),
     without("peering.enabled", Bool, "this version has no cluster peering"),
     // Accepted, with nothing to do.
+    no_effect("version", Text, "the version is that of the program"),
     no_effect("disable_update_check", Bool, "there is no update check"),
     no_effect("disable_anonymous_signature", Bool, "there is no update check"),
     unless(is_true, "disable_host_node_id", Bool, "node ids are random and kept in the data directory")
