@@ -1,7 +1,7 @@
 //! An agent that is no server: what it asks servers, on their server port.
 //!
 //! Owns: the choice of a server ([`Servers`]); what was last heard of the own node ([`Remote`], the catalog of
-//! [`crate::agent`]); requests of HTTP ([`Http`]), gRPC ([`Grpc`]) and DNS ([`dns`]) on their way to a server. Equal long
+//! [`crate::agent`]); requests of HTTP ([`Http`]), gRPC ([`Grpc`]) and DNS ([`mod@dns`]) on their way to a server. Equal long
 //! polls and equal watches share one request to the servers. While no server can be reached, reads are answered with what
 //! was last heard, with its age, and watches stay open and go on later without a gap.
 //!
