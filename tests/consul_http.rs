@@ -139,6 +139,11 @@ const KEPT_HEADERS: &[&str] = &[
 fn answers_are_those_of_a_real_consul() {
     let dir = tempfile::tempdir().expect("a directory");
     let server = Server::durable_with(dir.path(), &["-node=golden"]);
+    for (filter, count) in [("Status==1+and+Tags.role==consul", 1), ("Name!=x+and+nope+in+Tags", 0)] {
+        let reply = server.get(&format!("/v1/agent/members?filter={filter}")).ok().json();
+        assert_eq!(reply.as_array().map(Vec::len), Some(count), "{filter}");
+    }
+    assert_eq!(server.get("/v1/agent/members?filter=Port<1").status, 500, "no order is defined");
     let member = server.get("/v1/agent/members").ok().json();
     let tag = |name: &str| member[0]["Tags"][name].as_str().and_then(|t| t.parse().ok()).expect("a port");
     let ports =

@@ -116,16 +116,6 @@ impl<C> Call<C> {
         Ok(read)
     }
 
-    /// Where filters are not built, ignoring one would give more than was asked for.
-    pub(super) fn refuse_filter(&self) -> Result<(), Error> {
-        match self.query.get("filter") {
-            None | Some("") => Ok(()),
-            Some(_) => {
-                Err(Error::new(StatusCode::NOT_IMPLEMENTED, "the parameter filter is not built yet for this endpoint"))
-            }
-        }
-    }
-
     /// The whole body of at most so many bytes; `hint` ends the error for one that is too large.
     pub(super) async fn body(&mut self, bytes_max: usize, hint: &str) -> Result<Bytes, Error> {
         let declared = self.body.size_hint().exact();

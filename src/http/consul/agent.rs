@@ -1,7 +1,8 @@
 //! GETs of /v1/agent: this server and the members.
 
 use super::coordinate::Coord;
-use super::member::{self, Member};
+use super::filter;
+use super::member::{self, MEMBER, Member};
 use crate::gossip::Status;
 use crate::http::call::Call;
 use crate::http::error::Error;
@@ -11,15 +12,16 @@ use crate::model::Coordinate;
 use crate::service::Core;
 use std::collections::BTreeMap;
 
-/// GET agent/members
+/// GET agent/members. Filters are of later versions of Consul.
 pub(super) async fn members(call: Call<()>) -> Result<Answer, Error> {
     match call.query.get("segment") {
         None | Some("" | "_all") => {}
         Some(_) => return Err(Error::server("Network segments are not supported in this version of Consul")),
     }
-    call.refuse_filter()?;
+    let filter = filter::of(&call, MEMBER)?;
     let wan = call.query.get("wan").is_some_and(|value| !value.is_empty());
-    let members = if wan { member::wan(&call.gateway) } else { member::lan(&call.gateway) };
+    let mut members = if wan { member::wan(&call.gateway) } else { member::lan(&call.gateway) };
+    members.retain(|member| filter.matches(member));
     Answer::json(&members, call.layout())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::gossip;
 use crate::http::gateway::Gateway;
+use crate::model::filter::{Field, Fields, Kind, Path, Test, Value};
 use std::collections::BTreeMap;
 
 /// A member.
@@ -19,6 +20,43 @@ pub(super) struct Member {
     delegate_min: u8,
     delegate_max: u8,
     delegate_cur: u8,
+}
+
+/// What a filter of members can select.
+pub(super) const MEMBER: &[Field] = &[
+    Field::new("Name", Kind::Text),
+    Field::new("Addr", Kind::Text),
+    Field::new("Port", Kind::Int),
+    Field::new("Tags", Kind::Map(&Kind::Text)),
+    Field::new("Status", Kind::Int),
+    Field::new("ProtocolMin", Kind::Int),
+    Field::new("ProtocolMax", Kind::Int),
+    Field::new("ProtocolCur", Kind::Int),
+    Field::new("DelegateMin", Kind::Int),
+    Field::new("DelegateMax", Kind::Int),
+    Field::new("DelegateCur", Kind::Int),
+];
+
+impl Fields for Member {
+    fn visit(&self, path: Path<'_>, test: Test<'_>) -> bool {
+        let number = match path.next() {
+            Some(("Name", _)) => return test(Value::Text(&self.name)),
+            Some(("Addr", _)) => return test(Value::Text(&self.addr)),
+            Some(("Tags", rest)) => {
+                return rest.text_map(|| self.tags.keys(), |tag| self.tags.get(tag).map(String::as_str), test);
+            }
+            Some(("Port", _)) => i64::from(self.port),
+            Some(("Status", _)) => self.status.into(),
+            Some(("ProtocolMin", _)) => self.protocol_min.into(),
+            Some(("ProtocolMax", _)) => self.protocol_max.into(),
+            Some(("ProtocolCur", _)) => self.protocol_cur.into(),
+            Some(("DelegateMin", _)) => self.delegate_min.into(),
+            Some(("DelegateMax", _)) => self.delegate_max.into(),
+            Some(("DelegateCur", _)) => self.delegate_cur.into(),
+            _ => return test(Value::Absent),
+        };
+        test(Value::Int(number))
+    }
 }
 
 impl Member {
