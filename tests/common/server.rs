@@ -95,7 +95,9 @@ impl Server {
 
     /// One of three servers; `join`: where another one gossips.
     pub(crate) fn one_of_three(dir: &Path, node: &str, join: Option<SocketAddr>, flags: &[&str]) -> Self {
-        Self::joining(dir, node, join, &[&["-server", "-bootstrap-expect=3"], flags].concat())
+        // Machines that run many tests at once sync their disks slowly: nobody is to be taken for dead for that.
+        let patient = ["-server", "-bootstrap-expect=3", "-hcl=performance { raft_multiplier = 5 }"];
+        Self::joining(dir, node, join, &[&patient, flags].concat())
     }
 
     fn joining(dir: &Path, node: &str, join: Option<SocketAddr>, flags: &[&str]) -> Self {

@@ -15,7 +15,7 @@ mod races;
 mod restart;
 mod write;
 
-use common::{keys, set, soon};
+use common::{keys, set};
 use std::future::Future;
 
 /// Runs a test on two threads.
