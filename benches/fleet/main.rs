@@ -83,6 +83,14 @@ struct Found {
     restarts: Vec<Restart>,
 }
 
+impl Found {
+    /// What is held beyond an empty server, in bytes for each instance.
+    fn per_instance(&self, mib: Option<f64>) -> Option<f64> {
+        let more = mib? - self.empty_mib?;
+        Some(more * (1 << 20) as f64 / self.instances.max(1) as f64)
+    }
+}
+
 /// One end and one beginning.
 #[derive(Serialize)]
 struct Restart {
@@ -145,11 +153,12 @@ async fn run(args: &Args) -> Result<Found> {
         empty_mib,
         registered_s,
         full_mib,
-        bytes_per_instance: full_mib.zip(empty_mib).map(|(f, e)| (f - e) * (1 << 20) as f64 / instances.max(1) as f64),
+        bytes_per_instance: None,
         rest_cpu_percent,
         after_rest_mib: mib(&server),
         restarts: Vec::new(),
     };
+    found.bytes_per_instance = found.per_instance(full_mib);
     for (how, gently) in [("SIGTERM", true), ("SIGKILL", false)] {
         eprintln!("restart after {how}");
         found.restarts.push(restart(&mut server, &fleet, how, gently, wanted, limit).await.context(how)?);
@@ -202,6 +211,7 @@ fn table(found: &Found) -> String {
             (format!("{how}: all instances in its answers after"), format!("{:.2} s", r.complete_s)),
             (format!("{how}: every agent has asked it after"), format!("{:.2} s", r.agents_s)),
             (format!("{how}: memory then"), number(r.after_mib, "MiB")),
+            (format!("{how}: memory per instance then"), number(found.per_instance(r.after_mib), "B")),
         ]);
     }
     let rows = rows.iter().map(|(name, value)| format!("| {name} | {value} |\n"));
