@@ -25,6 +25,8 @@ use tonic::transport::Channel;
 const WATCH_MS: u32 = 60_000;
 /// How long a server may take.
 const LIMIT: Duration = Duration::from_secs(12);
+/// Writes that are on their way at once: a thousand agents that begin at the same time do not wait too long for each other.
+const WRITES_AT_ONCE: usize = 16;
 /// Nodes that are kept: this one, and those that alias checks follow.
 const NODES_MAX: usize = 1024;
 /// Pause after a failure.
@@ -198,6 +200,10 @@ impl Catalog for Remote {
             CatalogWrite::Deregister(command) => Command::CatalogDeregister(command),
         };
         Box::pin(async move { this.propose(command).await })
+    }
+
+    fn writes_at_once(&self) -> usize {
+        WRITES_AT_ONCE
     }
 
     fn nodes(&self) -> usize {
