@@ -7,6 +7,7 @@
 mod client;
 mod gossip;
 mod options;
+mod places;
 mod reload;
 mod servers;
 mod socket;

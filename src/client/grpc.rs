@@ -1,30 +1,28 @@
-//! The public gRPC API of an agent that is no server: watches are shared, everything else is passed on to a server.
+//! The public gRPC API of an agent that is no server: streams that tell what changes are shared, everything else is passed
+//! on to a server.
 
 use super::servers::Servers;
-use super::watch::{FrameCodec, Watches};
+use super::watch::Streams;
 use crate::clock::Clock;
 use futures::future::BoxFuture;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::server::Grpc as Server;
-use tonic::{Request, Status};
-use tower::{Service, ServiceExt, service_fn};
-
-const WATCH: &str = "/lictor.v1.DiscoveryService/Watch";
+use tower::{Service, ServiceExt};
 
 /// The API. Clones share everything.
 #[derive(Clone)]
 pub struct Grpc {
     servers: Servers,
-    watches: Watches,
+    streams: Streams,
 }
 
 impl Grpc {
     /// Through these servers. `stop`: this process begins to stop.
     pub fn new(servers: Servers, clock: Clock, stop: CancellationToken) -> Grpc {
-        Grpc { watches: Watches::new(servers.clone(), clock, stop), servers }
+        Grpc { streams: Streams::new(&servers, &clock, &stop), servers }
     }
 }
 
@@ -38,17 +36,11 @@ impl Service<http::Request<Body>> for Grpc {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
-        let this = self.clone();
-        if request.uri().path() == WATCH {
-            return Box::pin(async move {
-                let call = service_fn(move |r: Request<_>| {
-                    let watches = this.watches.clone();
-                    async move { watches.watch(r.into_inner()).await }
-                });
-                let mut server = Server::new(FrameCodec).accept_compressed(tonic::codec::CompressionEncoding::Gzip);
-                Ok(server.server_streaming(call, request).await)
-            });
+        if let Some(answer) = self.streams.of(request.uri().path()) {
+            let answering = answer(request);
+            return Box::pin(async move { Ok(answering.await) });
         }
+        let this = self.clone();
         Box::pin(async move {
             let Some(server) = this.servers.pick().await else {
                 return Ok(Status::unavailable("no server can be reached").into_http());

@@ -1,7 +1,8 @@
 //! Requests of HTTP that a server has to answer.
 //!
 //! A read is asked of another server when one fails, equal long polls and equal stale reads share one request, and while
-//! no server can be reached the last answer is given with its age, unless the read is to be consistent. A poll that joins
+//! no server can be reached, or the one that is asked knows no leader, the last answer is given with its age, unless the
+//! read is to be consistent. A poll that joins
 //! another one may get an answer that was on its way when it came; the next poll shows what is newer. A write is sent once
 //! more only if it was certainly not received.
 
@@ -39,8 +40,13 @@ const KEPT_BYTES_MAX: usize = 128 << 20;
 /// How long a poll waits that names no time, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
 
+/// A poll that waits asks a server again so long after it knew no leader.
+const LEADERLESS_PAUSE: Duration = Duration::from_secs(1);
+
 /// Consul's words for it.
 const NO_SERVERS: &str = "No known Consul servers";
+/// What a server says that knows no leader.
+const NO_LEADER: &[u8] = b"No cluster leader";
 
 /// What decides on the answer to a read: the request line, whether it may be packed, and what caches were told.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -64,6 +70,8 @@ enum Failed {
     Away,
     /// It went wrong on the way.
     Broken(Arc<str>),
+    /// The server that was asked says that it knows no leader.
+    Leaderless(Arc<Answered>),
 }
 
 type Outcome = Result<Arc<Answered>, Failed>;
@@ -132,8 +140,13 @@ impl Http {
             let Some((answer, heard)) = kept else { return failure(&failed) };
             // Whoever waits for something newer goes on waiting, rather than ask again and again.
             if poll.index > 0 && answer.index() == poll.index && Instant::now() < until {
-                let back = tokio::time::timeout_at(until, self.0.servers.up()).await;
-                if back.is_ok() {
+                let back = async {
+                    if matches!(failed, Failed::Leaderless(_)) {
+                        tokio::time::sleep(LEADERLESS_PAUSE).await;
+                    }
+                    self.0.servers.up().await
+                };
+                if tokio::time::timeout_at(until, back).await.is_ok() {
                     continue;
                 }
             }
@@ -166,6 +179,10 @@ impl Http {
                 headers.insert(CACHE_CONTROL, value.clone());
             }
             match whole(server.channel.clone(), request).await {
+                Ok(answer) if answer.is_leaderless() => {
+                    self.0.servers.doubt(&server);
+                    return Err(Failed::Leaderless(Arc::new(answer)));
+                }
                 Ok(answer) => return Ok(Arc::new(answer)),
                 Err(why) => {
                     self.0.servers.failed(&server);
@@ -244,6 +261,7 @@ fn failure(failed: &Failed) -> Response<PassedBody> {
     let text = match failed {
         Failed::Away => NO_SERVERS.to_owned(),
         Failed::Broken(why) => format!("rpc error making call: {why}"),
+        Failed::Leaderless(answer) => return answer.response(),
     };
     let mut answer = Response::new(full(text.into()));
     *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
@@ -262,6 +280,10 @@ impl Answered {
         *answer.status_mut() = self.status;
         *answer.headers_mut() = self.headers.clone();
         answer
+    }
+
+    fn is_leaderless(&self) -> bool {
+        self.status == StatusCode::INTERNAL_SERVER_ERROR && self.body == NO_LEADER
     }
 
     fn index(&self) -> u64 {

@@ -1,5 +1,6 @@
 //! An agent that is no server, put together: no replication and no store, but servers that are asked.
 
+use super::places::{self, Told};
 use super::reload::Started;
 use super::{Ended, Listeners, drain, facts, gossip, infallible, install_metrics, options, say, upkeep, wait_for_end};
 use crate::agent::{Agent, Watches};
@@ -35,8 +36,8 @@ pub(super) async fn run(config: Config, started: Started) -> anyhow::Result<()> 
     let stop = CancellationToken::new();
     let servers = Servers::new(directory, clock.clone());
     let _choosing = AbortOnDropHandle::new(tokio::spawn(servers.clone().run()));
-    let catalog = Arc::new(Remote::new(servers.clone(), facts, clock.clone(), stop.clone()));
-    let agent = Agent::start(catalog, options::agent(&config), config.definitions.clone()).await?;
+    let catalog = Remote::new(servers.clone(), facts, clock.clone(), stop.clone());
+    let agent = Agent::start(Arc::new(catalog.clone()), options::agent(&config), config.definitions.clone()).await?;
     joining.join_at_start().await?;
 
     let watches = Watches::new(listeners.own_api());
@@ -45,6 +46,9 @@ pub(super) async fn run(config: Config, started: Started) -> anyhow::Result<()> 
     tasks.spawn(infallible(upkeep(metrics.clone(), agent.clone())));
     tasks.spawn(infallible(agent.clone().run()));
     tasks.spawn(joining.run(agent.clone()));
+    if config.gossip.coordinates {
+        tasks.spawn(infallible(places::run(pool.clone(), Told::nothing(catalog))));
+    }
     let told = (metrics, started.monitor.clone());
     let live = relay(listeners, &config, (&servers, &pool), &agent, told, &stop, &mut tasks);
     let (node_name, end) = (config.node_name.clone(), gossip::Ending::of(&config));

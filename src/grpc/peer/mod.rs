@@ -8,7 +8,7 @@ mod client;
 mod door;
 mod server;
 
-pub use agents::AskDns;
+pub use agents::{AskDns, row_digest};
 pub use client::{Connections, MESSAGE_MAX, connect, is_refused};
 pub use door::{AskHttp, Door, HttpBody};
 pub use server::serve;
