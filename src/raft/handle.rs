@@ -6,7 +6,7 @@ use super::proposer::{self, Job};
 use super::state_machine::Published;
 use super::status::{self, Status};
 use super::types::{Node, Proposal, Raft, TypeConfig};
-use super::{failover, purge};
+use super::{failover, purge, superseded};
 use crate::clock::Clock;
 use crate::command::{Command, Record, Reply};
 use crate::machine::State;
@@ -129,6 +129,8 @@ impl Handle {
         let failing = tokio::spawn(failover::run(raft.clone(), link)).abort_handle();
         let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
             let watching = tokio::spawn(watch_server(weak.clone(), server.clone())).abort_handle();
+            let told = parts.link.superseded.subscribe();
+            let ending = tokio::spawn(superseded::run(weak.clone(), told, status.subscribe())).abort_handle();
             let catching_up = tokio::spawn(catch_up(weak.clone(), raft.clone())).abort_handle();
             Inner {
                 parts,
@@ -140,9 +142,13 @@ impl Handle {
                 answering: OnceLock::new(),
                 changing: tokio::sync::Mutex::default(),
                 queue,
-                background: vec![purging, watching, proposing, failing, catching_up],
+                background: vec![purging, watching, proposing, failing, ending, catching_up],
             }
         });
+        Handle { inner }
+    }
+
+    pub(super) fn of(inner: Arc<Inner>) -> Handle {
         Handle { inner }
     }
 
