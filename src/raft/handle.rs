@@ -294,7 +294,10 @@ impl Handle {
         tokio::select! {
             biased;
             message = inner.parts.fatal.wait() => message,
-            message = stopped => inner.parts.fatal.message().unwrap_or(message),
+            message = stopped => {
+                let superseded = || inner.parts.link.superseded.borrow().as_deref().map(superseded::advice);
+                inner.parts.fatal.message().or_else(superseded).unwrap_or(message)
+            }
         }
     }
 

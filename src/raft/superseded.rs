@@ -108,7 +108,9 @@ impl Handle {
 
     async fn end_superseded(&self, why: &str) {
         let parts = &self.inner().parts;
-        if let Err(error) = parts.log.save_superseded(why).await {
+        // Nothing is acknowledged any more, nor is anybody voted for.
+        let (saved, _) = tokio::join!(parts.log.save_superseded(why), parts.raft.shutdown());
+        if let Err(error) = saved {
             // It will be told again.
             tracing::warn!(%error, "cannot write down that this server is superseded");
         }
