@@ -77,7 +77,6 @@ pub(super) async fn run(raft: Raft, link: Link) {
 async fn replace(raft: &Raft, link: &Link, seen: &Metrics) {
     let Some(dead) = seen.current_leader else { return };
     tracing::info!(leader = dead, "the leader's process has ended, asking for an election");
-    let server = raft.server_metrics();
     let mut vote = seen.vote;
     for attempt in 0..ATTEMPTS {
         // As if the leader had handed over to somebody else: that ends the promise, and starts nothing here.
@@ -87,13 +86,14 @@ async fn replace(raft: &Raft, link: &Link, seen: &Metrics) {
         }
         let better = count_better(raft, link, seen, dead).await;
         tokio::time::sleep(STEP_BACK * better + ATTEMPT_STEP * attempt).await;
-        let (now, leader) = (server.borrow_watched().vote, server.borrow_watched().current_leader);
-        if leader.is_some_and(|leader| leader != dead) {
+        // One borrow at a time: a second one would wait for the writer that waits for the first.
+        let now = raft.server_metrics().borrow_watched().clone();
+        if now.current_leader.is_some_and(|leader| leader != dead) {
             return;
         }
-        if now != vote {
+        if now.vote != vote {
             // Somebody, perhaps this server, asks for votes in earnest: that may still succeed.
-            vote = now;
+            vote = now.vote;
         } else if raft.trigger().elect(true).await.is_err() {
             return;
         }
