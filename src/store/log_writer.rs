@@ -23,13 +23,28 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// A change of the log.
 pub(super) enum Command {
-    Append { entries: Vec<(u64, Bytes)>, done: Done },
-    Vote { vote: Vec<u8>, done: Done },
+    Append {
+        entries: Vec<(u64, Bytes)>,
+        done: Done,
+    },
+    Vote {
+        vote: Vec<u8>,
+        done: Done,
+    },
     /// Rows of the file's description, in one transaction.
-    Facts { rows: Vec<(&'static str, Vec<u8>)>, done: Done },
-    Truncate { from: u64 },
-    Purge { mark: Marked },
-    Close { done: oneshot::Sender<io::Result<()>> },
+    Facts {
+        rows: Vec<(&'static str, Vec<u8>)>,
+        done: Done,
+    },
+    Truncate {
+        from: u64,
+    },
+    Purge {
+        mark: Marked,
+    },
+    Close {
+        done: oneshot::Sender<io::Result<()>>,
+    },
 }
 
 impl std::fmt::Debug for Command {
