@@ -7,7 +7,6 @@ use super::tree::{self, Flags};
 use crate::clock::Clock;
 use crate::raft::{Holdings, RecoverError, Survivor};
 use clap::{ArgMatches, Command};
-use std::io::Read;
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -16,7 +15,7 @@ use std::time::Duration;
 /// How long another server may take to be found running.
 const KNOCK: Duration = Duration::from_millis(500);
 /// No name that is typed is longer.
-const ANSWER_MAX: u64 = 512;
+const ANSWER_MAX: usize = 512;
 
 pub(super) fn command() -> Command {
     tree::command("recover", "Makes a stopped server the only one of its cluster", "[options]").args([
@@ -167,11 +166,13 @@ async fn running(holdings: &Holdings) -> Vec<(String, SocketAddr)> {
 fn confirmed(name: &str, console: &mut Console<'_>) -> Result<bool, Exit> {
     console.print(&format!("Type the name of the server ({name}) to go on: "))?;
     console.flush()?;
-    let mut answer = Vec::new();
-    for byte in (&mut console.input).take(ANSWER_MAX).bytes() {
-        match byte.map_err(|e| failed(format!("cannot read from standard input: {e}")))? {
-            b'\n' => break,
-            byte => answer.push(byte),
+    let (mut answer, mut byte) = (Vec::new(), [0]);
+    // One at a time: the line ends where it ends, and what follows is not for this command.
+    while answer.len() < ANSWER_MAX {
+        let read = console.input.read(&mut byte);
+        match read.map_err(|e| failed(format!("cannot read from standard input: {e}")))? {
+            1 if byte != *b"\n" => answer.extend(byte),
+            _ => break,
         }
     }
     console.line("")?;
