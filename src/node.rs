@@ -71,7 +71,7 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
     // Only now, because a leader may be needed, and there is none before the others are answered.
     let agent = Agent::start(Arc::new(core.clone()), options::agent(&config), config.definitions.clone()).await?;
-    servers.caught_up(&config).await;
+    servers.caught_up(&config).await?;
     if config.bootstrap_expect == 1 && raft.leadership().leads {
         core.init_autopilot(&config.autopilot).await.context("cannot store the autopilot configuration")?;
     }

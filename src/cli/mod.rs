@@ -1,4 +1,5 @@
-//! The command line: one file per command, each a thin client of the HTTP API; only `agent` runs anything.
+//! The command line: one file per command, each a thin client of the HTTP API; only `agent` runs anything, and only
+//! `operator raft recover` works on files of a server.
 //!
 //! Owns: the commands and their flags (`tree`), Go's way of writing flags (`go_flags`), help, tables, exit codes and
 //! the texts that Consul's commands print, which scripts read.
@@ -27,6 +28,7 @@ mod maint;
 mod members;
 mod monitor;
 mod operator;
+mod recover;
 mod rtt;
 mod services;
 mod signals;
@@ -162,6 +164,7 @@ async fn run_command(
         "operator autopilot get-config" => operator::get_config(flags, console).await,
         "operator autopilot set-config" => operator::set_config(flags, console).await,
         "operator raft list-peers" => operator::list_peers(flags, console).await,
+        "operator raft recover" => recover::run(flags, console).await,
         "operator raft transfer-leader" => operator::transfer_leader(flags, console).await,
         "operator raft remove-peer" => operator::remove_peer(flags, console).await,
         "reload" => cluster::reload(flags, console).await,

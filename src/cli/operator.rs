@@ -49,6 +49,7 @@ struct Autopilot {
 pub(super) fn command() -> Command {
     let raft = tree::group("raft", "Shows and changes which servers vote")
         .subcommand(tree::command("list-peers", "Shows the servers", "[options]").args(tree::server_flags()))
+        .subcommand(super::recover::command())
         .subcommand(
             tree::command("remove-peer", "Removes a server that is gone", "[options]").args(tree::server_flags()).args(
                 [tree::value("address", "Address of the server, host:port."), tree::value("id", "Id of the server.")],

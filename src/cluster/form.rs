@@ -43,6 +43,7 @@ pub async fn run(raft: Handle, clock: Clock, founding: Founding, mut directory: 
         let pause = if member {
             let seen = directory.borrow().clone();
             keep_entry(&raft, &founding.node, &seen).await;
+            look_for_successor(&raft, &founding.node, &seen).await;
             CHECK_EVERY
         } else {
             let seen = directory.borrow_and_update().clone();
@@ -85,6 +86,20 @@ async fn keep_entry(raft: &Handle, node: &Node, seen: &[Seen]) {
     }
 }
 
+/// Servers at places that this server's log does not know may be of what became of its cluster. Those at known places
+/// say so when raft asks them.
+async fn look_for_successor(raft: &Handle, node: &Node, seen: &[Seen]) {
+    let Some(cluster) = raft.cluster() else { return };
+    let members = raft.status().members;
+    let unknown = |s: &&Seen| !members.iter().any(|m| m.node.id == s.id && m.node.address == s.address);
+    for other in seen.iter().filter(|s| s.presence == Presence::Alive && s.id != node.id).filter(unknown) {
+        let Ok(probed) = raft.probe(&other.address).await else { continue };
+        if let Some(why) = probed.supersedes(cluster) {
+            return raft.hear_superseded(why);
+        }
+    }
+}
+
 /// One attempt to become a member; the error says what is missing.
 async fn attempt(raft: &Handle, clock: &Clock, founding: &Founding, seen: &[Seen]) -> Result<(), String> {
     let own = raft.status().id;
@@ -98,7 +113,8 @@ async fn attempt(raft: &Handle, clock: &Clock, founding: &Founding, seen: &[Seen
         (Some(cluster), _) if clusters.contains(&cluster) => join(raft, cluster, &found).await,
         (None, 1) => {
             let cluster = clusters.into_iter().next().unwrap_or_default();
-            raft.adopt(cluster).await.map_err(|e| e.to_string())?;
+            let former = found.iter().filter(|(_, p)| p.cluster == Some(cluster)).map(|(_, p)| &p.former[..]);
+            raft.adopt(cluster, former.max_by_key(|f| f.len()).unwrap_or(&[])).await.map_err(|e| e.to_string())?;
             join(raft, cluster, &found).await
         }
         (None, 2..) => Err(format!("there are {} clusters here; this server joins none of them", clusters.len())),
@@ -150,7 +166,7 @@ async fn found_with(
         return Err("waiting for another server to found the cluster".to_owned());
     }
     let cluster = cluster.unwrap_or_else(|| clock.uuid());
-    raft.adopt(cluster).await.map_err(|e| e.to_string())?;
+    raft.adopt(cluster, &[]).await.map_err(|e| e.to_string())?;
     for (address, other) in &others {
         raft.adopt_at(other.id, address, cluster).await.map_err(|reason| format!("{address}: {reason}"))?;
     }

@@ -60,15 +60,24 @@ impl Servers {
     }
 
     /// Waits until this server may answer without showing an older state than in its last life.
-    pub(super) async fn caught_up(&self, config: &Config) {
+    ///
+    /// # Errors
+    /// Why it must stop before it has answered anybody.
+    pub(super) async fn caught_up(&self, config: &Config) -> anyhow::Result<()> {
         // A new server has no last life.
         if self.raft.cluster().is_none() || config.bootstrap_expect == 1 && self.raft.leadership().leads {
-            return;
+            return Ok(());
         }
-        if tokio::time::timeout(CATCH_UP, self.raft.caught_up()).await.is_err() {
-            let revision = self.raft.state().revision();
-            warn!(revision, "no leader yet: answers that may be stale come from before the last stop");
+        tokio::select! {
+            biased;
+            message = self.raft.fatal() => anyhow::bail!("{message}"),
+            () = self.raft.caught_up() => {}
+            () = tokio::time::sleep(CATCH_UP) => {
+                let revision = self.raft.state().revision();
+                warn!(revision, "no leader yet: answers that may be stale come from before the last stop");
+            }
         }
+        Ok(())
     }
 
     /// Hands leadership over, so that nobody has to notice that this server is gone.

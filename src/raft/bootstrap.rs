@@ -6,9 +6,9 @@ use super::link::Link;
 use super::log_store::LogStore;
 use super::network::Network;
 use super::peers::{NoPeers, Peers};
-use super::purge;
 use super::state_machine::StateMachine;
 use super::types::{Node, Raft};
+use super::{purge, superseded};
 use crate::clock::Clock;
 use crate::store::{Checkpoint, Fatal, Identity, Log, Medium};
 use crate::watch::Hub;
@@ -16,7 +16,7 @@ use openraft::type_config::async_runtime::watch::WatchReceiver;
 use openraft::{ChangeMembers, Config, SnapshotPolicy};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 use uuid::Uuid;
 
@@ -24,7 +24,9 @@ use uuid::Uuid;
 /// has lost its files is another one: none is ever used twice.
 const FIRST_NODE: u64 = 1;
 /// In the identity of a server that is in no cluster yet.
-const NO_CLUSTER: [u8; 16] = [0; 16];
+pub(super) const NO_CLUSTER: [u8; 16] = [0; 16];
+/// By this file Consul is told to recover; whoever puts it there expects something to happen.
+const PEERS_FILE: &str = "raft/peers.json";
 /// Replaying a log that the checkpoint leaves behind takes well under a second; this is for a very slow disk.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
 
@@ -60,6 +62,9 @@ impl Options {
 /// # Errors
 /// The stores cannot be opened or contradict each other, or the log cannot be replayed.
 pub async fn start(options: Options, hub: Arc<Hub>) -> Result<Handle, StartError> {
+    if let Some(peers) = options.data_dir.as_ref().map(|dir| dir.join(PEERS_FILE)).filter(|file| file.exists()) {
+        return Err(StartError::PeersFile(peers));
+    }
     let medium = options.data_dir.clone().map_or(Medium::Memory, Medium::Directory);
     start_on(medium, options, hub).await
 }
@@ -75,6 +80,13 @@ pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
         return Err(StartError::Incomplete("there is a checkpoint, but no raft log".into()));
     }
     let opened = Log::open(&medium, fatal.clone())?;
+    if opened.recovering {
+        return Err(StartError::Unfinished);
+    }
+    if let Some(why) = &opened.superseded {
+        return Err(StartError::Superseded(superseded::advice(why)));
+    }
+    let former: Vec<Uuid> = opened.former.iter().copied().map(Uuid::from_bytes).collect();
     let identity = identify(opened.identity, &options, &opened.log).await?;
     let log = opened.log.clone();
     let log_store = LogStore::new(opened)?;
@@ -82,13 +94,10 @@ pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
     check_no_gap(&log_store, loaded.position.as_ref().map(|p| p.index))?;
     let (machine, published) = StateMachine::new(loaded, hub, checkpoint.clone(), log_store.clone())?;
     let config = Arc::new(config(options.slowness.max(1)).validate().map_err(fail)?);
-    let cluster = Arc::new(OnceLock::new());
+    let link = Link::new(options.peers, identity.node, options.data_dir.is_none());
     if identity.cluster != NO_CLUSTER {
-        // Nobody else has it yet.
-        let _ = cluster.set(Uuid::from_bytes(identity.cluster));
+        link.belong_to(Uuid::from_bytes(identity.cluster), former);
     }
-    let in_memory = options.data_dir.is_none();
-    let link = Link { peers: options.peers, cluster, id: identity.node, in_memory, addresses: Arc::default() };
     let raft = Raft::new(identity.node, config, Network { link: link.clone() }, log_store, machine);
     let raft = raft.await.map_err(fail)?;
 

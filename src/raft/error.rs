@@ -3,6 +3,7 @@
 use super::types::{Node, TypeConfig};
 use crate::store::StoreError;
 use openraft::errors::{ClientWriteError, Fatal, ForwardReason, ForwardToLeader, RaftError};
+use std::path::PathBuf;
 
 /// Why replication cannot start.
 #[derive(Debug, thiserror::Error)]
@@ -16,6 +17,15 @@ pub enum StartError {
     /// One of the two files is missing or of another age than the other.
     #[error("the data directory is incomplete: {0}; restore both files from one backup, or remove both")]
     Incomplete(String),
+    /// An operator wants a recovery in Consul's way.
+    #[error("{}: this file is Consul's way to recover a cluster, and is not read here: remove it, and if the cluster has lost its majority, run `lictor operator raft recover` on one server", .0.display())]
+    PeersFile(PathBuf),
+    /// A recovery was begun here, not finished.
+    #[error("the recovery of this server was interrupted: run `lictor operator raft recover` again")]
+    Unfinished,
+    /// The cluster was recovered without this server.
+    #[error("{0}")]
+    Superseded(String),
     /// openraft does not start.
     #[error("cannot start raft: {0}")]
     Raft(String),

@@ -6,7 +6,7 @@ use super::proposer::{self, Job};
 use super::state_machine::Published;
 use super::status::{self, Status};
 use super::types::{Node, Proposal, Raft, TypeConfig};
-use super::{failover, purge};
+use super::{failover, purge, superseded};
 use crate::clock::Clock;
 use crate::command::{Command, Record, Reply};
 use crate::machine::State;
@@ -125,6 +125,7 @@ impl Handle {
         let status = watch::Sender::new(status::current(&raft, link.cluster.get().copied()));
         let stamped_ms = AtomicU64::new(parts.published.state.load().time_ms());
         let (queue, jobs) = mpsc::channel(proposer::QUEUE);
+        let ending = (parts.link.superseded.subscribe(), status.subscribe());
         let purging = purge::run(raft.clone(), parts.checkpoint.durable());
         let inner = Arc::new(Inner {
             parts,
@@ -146,9 +147,14 @@ impl Handle {
                 tokio::spawn(watch_server(weak.clone(), server)).abort_handle(),
                 tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle(),
                 tokio::spawn(failover::run(raft.clone(), link)).abort_handle(),
+                tokio::spawn(superseded::run(weak.clone(), ending.0, ending.1)).abort_handle(),
                 tokio::spawn(catch_up(weak, raft)).abort_handle(),
             ]
         });
+        Handle { inner }
+    }
+
+    pub(super) fn of(inner: Arc<Inner>) -> Handle {
         Handle { inner }
     }
 
@@ -294,7 +300,10 @@ impl Handle {
         tokio::select! {
             biased;
             message = inner.parts.fatal.wait() => message,
-            message = stopped => inner.parts.fatal.message().unwrap_or(message),
+            message = stopped => {
+                let superseded = || inner.parts.link.superseded.borrow().as_deref().map(superseded::advice);
+                inner.parts.fatal.message().or_else(superseded).unwrap_or(message)
+            }
         }
     }
 

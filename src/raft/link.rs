@@ -12,6 +12,7 @@ use bytes::Bytes;
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 /// Everything that is needed to speak to other servers. Clones share it.
@@ -20,6 +21,10 @@ pub(super) struct Link {
     pub(super) peers: Arc<dyn Peers>,
     /// Empty until this server is in a cluster; it never changes after that.
     pub(super) cluster: Arc<OnceLock<Uuid>>,
+    /// Clusters that were recovered as that one; set before it.
+    former: Arc<OnceLock<Vec<Uuid>>>,
+    /// Somebody said why this server must stop.
+    pub(super) superseded: watch::Sender<Option<String>>,
     /// Raft id of this server.
     pub(super) id: u64,
     /// It has no disk that could block it.
@@ -50,7 +55,9 @@ impl CallError {
             CallError::Unreached(Unreached::NotSent(_)) | CallError::Refused(Code::NotLeader, _) => {
                 ProposeError::NoLeader { hint: None }
             }
-            CallError::Refused(Code::WrongCluster | Code::WrongServer, _) => ProposeError::NoLeader { hint: None },
+            CallError::Refused(Code::WrongCluster | Code::WrongServer | Code::Superseded, _) => {
+                ProposeError::NoLeader { hint: None }
+            }
             CallError::Refused(Code::TooLarge | Code::Refused, message) => ProposeError::Refused(message),
             CallError::Refused(..) | CallError::Unreached(Unreached::NoAnswer(_)) | CallError::Confused => {
                 ProposeError::OutcomeUnknown
@@ -60,6 +67,23 @@ impl CallError {
 }
 
 impl Link {
+    /// Of a server that is in no cluster yet.
+    pub(super) fn new(peers: Arc<dyn Peers>, id: u64, in_memory: bool) -> Link {
+        let (cluster, former) = (Arc::default(), Arc::default());
+        let superseded = watch::Sender::new(None);
+        Link { peers, cluster, former, superseded, id, in_memory, addresses: Arc::default() }
+    }
+
+    /// From now on the server is in `cluster`. Only the first call counts.
+    pub(super) fn belong_to(&self, cluster: Uuid, former: Vec<Uuid>) {
+        let _ = self.former.set(former);
+        let _ = self.cluster.set(cluster);
+    }
+
+    pub(super) fn former(&self) -> &[Uuid] {
+        self.former.get().map_or(&[], Vec::as_slice)
+    }
+
     pub(super) fn cluster_bytes(&self) -> Bytes {
         self.cluster.get().map_or_else(Bytes::new, |id| Bytes::copy_from_slice(id.as_bytes()))
     }
@@ -74,7 +98,12 @@ impl Link {
     ) -> Result<Answer, CallError> {
         let request = CallRequest { cluster: self.cluster_bytes(), from: self.id, to, body: Some(question) };
         match self.peers.call(address, request, limit).await?.body {
-            Some(Answer::Refusal(refusal)) => Err(CallError::Refused(refusal.code(), refusal.message)),
+            Some(Answer::Refusal(refusal)) => {
+                if refusal.code() == Code::Superseded {
+                    self.superseded.send_replace(Some(refusal.message.clone()));
+                }
+                Err(CallError::Refused(refusal.code(), refusal.message))
+            }
             Some(answer) => Ok(answer),
             None => Err(CallError::Confused),
         }

@@ -4,6 +4,7 @@ use super::codec;
 use super::error::ProposeError;
 use super::handle::Handle;
 use super::link::CallError;
+use super::recovery::FORMER_MAX;
 use super::types::{LogId, Node};
 use crate::proto::internal as pb;
 use crate::proto::internal::call_request::Body as Question;
@@ -42,6 +43,8 @@ pub struct Probed {
     pub last_log: u64,
     /// Raft term.
     pub term: u64,
+    /// Clusters that were recovered as `cluster`.
+    pub former: Vec<Uuid>,
 }
 
 /// A server as the leader sees it.
@@ -68,6 +71,7 @@ impl Handle {
             applied: status.applied,
             term: status.term,
             last_log: status.last_log,
+            former: self.former().iter().map(|id| id.as_bytes().to_vec().into()).collect(),
         }
     }
 
@@ -90,14 +94,15 @@ impl Handle {
             applied: probed.applied,
             last_log: probed.last_log,
             term: probed.term,
+            former: probed.former.iter().take(FORMER_MAX).filter_map(|id| Uuid::from_slice(id).ok()).collect(),
         })
     }
 
-    /// From now on this server is in `cluster`, durably. The same again is no error.
+    /// From now on this server is in `cluster`, durably. The same again is no error. `former`: what was recovered as it.
     ///
     /// # Errors
     /// It is in another one.
-    pub async fn adopt(&self, cluster: Uuid) -> Result<(), ProposeError> {
+    pub async fn adopt(&self, cluster: Uuid, former: &[Uuid]) -> Result<(), ProposeError> {
         let _one = self.inner().changing.lock().await;
         let parts = &self.inner().parts;
         match parts.link.cluster.get() {
@@ -107,10 +112,11 @@ impl Handle {
         }
         let failed = |e: std::io::Error| ProposeError::Fatal(e.to_string());
         let identity = Identity { cluster: cluster.into_bytes(), node: parts.link.id };
-        parts.log.save_identity(identity).await.map_err(failed)?;
+        let bytes: Vec<[u8; 16]> = former.iter().map(|id| id.into_bytes()).collect();
+        parts.log.save_lineage(identity, &bytes).await.map_err(failed)?;
         parts.checkpoint.adopt(cluster.into_bytes()).await.map_err(failed)?;
-        // Set under the lock, and only here.
-        let _ = parts.link.cluster.set(cluster);
+        // Under the lock, and only here.
+        parts.link.belong_to(cluster, former.to_vec());
         tracing::info!(%cluster, "this server belongs to a cluster now");
         Ok(())
     }

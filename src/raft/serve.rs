@@ -5,7 +5,7 @@ use super::handle::Handle;
 use super::link::refuse;
 use super::transfer::Arrival;
 use super::types::Snapshot;
-use super::{codec, wire};
+use super::{codec, superseded, wire};
 use crate::command::Record;
 use crate::command::codec::encode_reply;
 use crate::proto::internal as pb;
@@ -59,6 +59,9 @@ impl Handle {
     /// A message that was meant for another server or cluster must change nothing here.
     fn check_meant(&self, cluster: &[u8], to: u64, any_cluster: bool) -> Result<(), (Code, String)> {
         let own = self.link().cluster.get();
+        if let Some(why) = superseded::refusal(self.link(), cluster).filter(|_| !any_cluster) {
+            return Err((Code::Superseded, why));
+        }
         if !any_cluster && own.map(|id| &id.as_bytes()[..]) != Some(cluster) {
             let own = own.map_or_else(|| "is in no cluster yet".to_owned(), |id| format!("is of cluster {id}"));
             return Err((Code::WrongCluster, format!("this server {own}, the question came from another cluster")));
@@ -105,7 +108,7 @@ impl Handle {
             Question::Adopt(adopt) => {
                 let cluster = uuid::Uuid::from_slice(&adopt.cluster);
                 let cluster = cluster.map_err(|_| (Code::Refused, "the id of the cluster is no UUID".to_owned()))?;
-                self.adopt(cluster).await.map_err(of_write)?;
+                self.adopt(cluster, &[]).await.map_err(of_write)?;
                 Answer::Adopt(pb::Done {})
             }
             Question::Enrol(enrol) => {

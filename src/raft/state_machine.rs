@@ -223,6 +223,6 @@ fn snapshot_of(view: View) -> io::Result<Snapshot> {
     Ok(Snapshot { meta, snapshot: Image::View(Box::new(view)) })
 }
 
-fn decode_position(position: &Position) -> io::Result<(LogId, StoredMembership)> {
+pub(super) fn decode_position(position: &Position) -> io::Result<(LogId, StoredMembership)> {
     Ok((codec::decode_log_id(&position.applied)?, codec::decode_stored_membership(&position.membership)?))
 }

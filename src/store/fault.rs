@@ -30,7 +30,7 @@ pub struct Disk {
     tasks: bool,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     random: u64,
     /// Counts restarts: handles opened before one are dead.
@@ -45,7 +45,7 @@ struct Inner {
     slowness_ms: u64,
 }
 
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Content {
     /// What survives a crash for certain.
     synced: Vec<u8>,
@@ -55,7 +55,7 @@ struct Content {
     unsynced: Vec<Change>,
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 enum Change {
     Length(usize),
     Write(usize, Vec<u8>),
@@ -97,6 +97,12 @@ impl Disk {
     /// which whatever happens is determined.
     pub fn in_tasks(seed: u64) -> Disk {
         Disk { tasks: true, ..Disk::new(seed) }
+    }
+
+    /// Another disk that holds what this one holds now, and loses things by a seed of its own.
+    pub fn copy(&self, seed: u64) -> Disk {
+        let inner = Inner { random: seed, ..self.lock().clone() };
+        Disk { inner: Arc::new(Mutex::new(inner)), tasks: self.tasks }
     }
 
     pub(super) fn has_tasks(&self) -> bool {

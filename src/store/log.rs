@@ -38,6 +38,12 @@ pub struct OpenedLog {
     pub log: Log,
     /// Who this server is; `None` in a new log.
     pub identity: Option<Identity>,
+    /// Ids of clusters that were recovered as the present one.
+    pub former: Vec<[u8; 16]>,
+    /// The recovery of this server was begun, not finished.
+    pub recovering: bool,
+    /// Why this server must not take part any more.
+    pub superseded: Option<String>,
     /// The encoded vote.
     pub vote: Option<Vec<u8>>,
     /// The encoded id of the last entry known to be committed.
@@ -71,6 +77,12 @@ impl Log {
         let identity = meta(tables::META_IDENTITY)?
             .map(|b| Identity::decode(&b).ok_or_else(|| StoreError::corrupt(&file, "bad identity row")))
             .transpose()?;
+        let former = meta(tables::META_FORMER)?.unwrap_or_default();
+        if former.len() % 16 != 0 {
+            return Err(StoreError::corrupt(&file, "bad former row"));
+        }
+        let recovering = meta(tables::META_RECOVERING)?.is_some_and(|row| !row.is_empty());
+        let superseded = meta(tables::META_SUPERSEDED)?.filter(|row| !row.is_empty());
         let (vote, purged) = (meta(tables::META_VOTE)?, mark(tables::META_PURGED)?);
         let segment = meta(tables::META_SEGMENT)?.map(|b| b.try_into().map(u64::from_le_bytes));
         let segment = segment.transpose().map_err(|_| StoreError::corrupt(&file, "bad segment row"))?.unwrap_or(0);
@@ -100,6 +112,9 @@ impl Log {
         Ok(OpenedLog {
             log: Log { queue, entries, committed: slot, file: file.into() },
             identity,
+            former: former.chunks_exact(16).filter_map(|id| id.try_into().ok()).collect(),
+            recovering,
+            superseded: superseded.map(|text| String::from_utf8_lossy(&text).into_owned()),
             vote,
             committed: committed.map(|m| m.log_id),
             purged: purged.map(|m| (m.index, m.log_id)),
@@ -123,7 +138,38 @@ impl Log {
 
     /// Saves who this server is; returns when it is durable.
     pub async fn save_identity(&self, identity: Identity) -> io::Result<()> {
-        self.send_and_wait(|done| Command::Identity { identity, done }).await
+        self.save(vec![(tables::META_IDENTITY, identity.encode())]).await
+    }
+
+    /// Saves who this server is, and which clusters were recovered as its own; returns when both are durable.
+    pub async fn save_lineage(&self, identity: Identity, former: &[[u8; 16]]) -> io::Result<()> {
+        self.save(vec![(tables::META_IDENTITY, identity.encode()), (tables::META_FORMER, former.concat())]).await
+    }
+
+    /// Begins a recovery: as [`Log::save_lineage`], and until [`Log::end_recovery`] this server must not start. Whatever
+    /// superseded it before does so no more.
+    pub async fn begin_recovery(&self, identity: Identity, former: &[[u8; 16]]) -> io::Result<()> {
+        let rows = vec![
+            (tables::META_IDENTITY, identity.encode()),
+            (tables::META_FORMER, former.concat()),
+            (tables::META_SUPERSEDED, Vec::new()),
+            (tables::META_RECOVERING, vec![1]),
+        ];
+        self.save(rows).await
+    }
+
+    /// The recovery is finished; returns when that is durable.
+    pub async fn end_recovery(&self) -> io::Result<()> {
+        self.save(vec![(tables::META_RECOVERING, Vec::new())]).await
+    }
+
+    /// Saves why this server must not take part any more; returns when it is durable.
+    pub async fn save_superseded(&self, why: &str) -> io::Result<()> {
+        self.save(vec![(tables::META_SUPERSEDED, why.as_bytes().to_vec())]).await
+    }
+
+    async fn save(&self, rows: Vec<(&'static str, Vec<u8>)>) -> io::Result<()> {
+        self.send_and_wait(|done| Command::Facts { rows, done }).await
     }
 
     /// Removes the entries from `index` on. Queued: later appends come after it.

@@ -8,7 +8,7 @@ use super::fault::Disk;
 use super::journal::Journal;
 use super::log::Done;
 use super::segment::Record;
-use super::tables::{self, Identity, Marked};
+use super::tables::{self, Marked};
 use super::{Fatal, StoreError};
 use bytes::Bytes;
 use redb::Database;
@@ -23,12 +23,28 @@ const BATCH_BYTES: usize = 1 << 20;
 
 /// A change of the log.
 pub(super) enum Command {
-    Append { entries: Vec<(u64, Bytes)>, done: Done },
-    Vote { vote: Vec<u8>, done: Done },
-    Identity { identity: Identity, done: Done },
-    Truncate { from: u64 },
-    Purge { mark: Marked },
-    Close { done: oneshot::Sender<io::Result<()>> },
+    Append {
+        entries: Vec<(u64, Bytes)>,
+        done: Done,
+    },
+    Vote {
+        vote: Vec<u8>,
+        done: Done,
+    },
+    /// Rows of the file's description, in one transaction.
+    Facts {
+        rows: Vec<(&'static str, Vec<u8>)>,
+        done: Done,
+    },
+    Truncate {
+        from: u64,
+    },
+    Purge {
+        mark: Marked,
+    },
+    Close {
+        done: oneshot::Sender<io::Result<()>>,
+    },
 }
 
 impl std::fmt::Debug for Command {
@@ -36,7 +52,7 @@ impl std::fmt::Debug for Command {
         f.write_str(match self {
             Command::Append { .. } => "append",
             Command::Vote { .. } => "vote",
-            Command::Identity { .. } => "identity",
+            Command::Facts { .. } => "facts",
             Command::Truncate { .. } => "truncate",
             Command::Purge { .. } => "purge",
             Command::Close { .. } => "close",
@@ -170,14 +186,14 @@ impl Writer {
         slot.take_if(|mark| Some(mark.index) <= durable && (closing || appended.is_some()))
     }
 
-    /// Vote, identity and purged mark; the last one of each counts.
+    /// Vote, purged mark and other facts; the last one of each counts.
     fn write_facts(&mut self, batch: &[Command]) -> Result<(), StoreError> {
         let mut rows = Vec::new();
         let mut first = None;
         for command in batch {
             match command {
                 Command::Vote { vote, .. } => rows.push((tables::META_VOTE, vote.clone())),
-                Command::Identity { identity, .. } => rows.push((tables::META_IDENTITY, identity.encode())),
+                Command::Facts { rows: facts, .. } => rows.extend(facts.iter().cloned()),
                 Command::Purge { mark } => {
                     let needed = self.journal.first_needed(mark.index);
                     rows.push((tables::META_PURGED, mark.encode()));
@@ -207,7 +223,7 @@ impl Writer {
 
 fn acknowledge(batch: &mut Vec<Command>, failed: Option<&str>) {
     for command in batch.drain(..) {
-        if let Command::Append { done, .. } | Command::Vote { done, .. } | Command::Identity { done, .. } = command {
+        if let Command::Append { done, .. } | Command::Vote { done, .. } | Command::Facts { done, .. } = command {
             done(failed.map_or(Ok(()), |message| Err(io::Error::other(message.to_owned()))));
         }
     }

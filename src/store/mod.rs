@@ -21,6 +21,7 @@ mod log;
 mod log_writer;
 mod medium;
 mod mirror;
+mod offline;
 mod segment;
 mod snapshot;
 mod tables;
@@ -30,6 +31,7 @@ pub use error::StoreError;
 pub use fatal::Fatal;
 pub use log::{Done, Log, OpenedLog};
 pub use medium::Medium;
+pub use offline::Stored;
 pub use snapshot::{Image, SnapshotError};
 pub use tables::Identity;
 

@@ -2,7 +2,7 @@
 //!
 //! | file | table | key | value |
 //! | --- | --- | --- | --- |
-//! | `raft.redb` | `meta` | `format` `identity` `vote` `purged` `segment` | see the constants |
+//! | `raft.redb` | `meta` | `format` `identity` `former` `recovering` `superseded` `vote` `purged` `segment` | see the constants |
 //! | `state.redb` | `rows` | table number (1 byte), then the row's key | the row's value |
 //! | `state.redb` | `meta` | `format` `cluster` `history_floor` `position` | see the constants |
 
@@ -25,6 +25,12 @@ pub(super) const META: TableDefinition<&str, &[u8]> = TableDefinition::new("meta
 pub(super) const META_FORMAT: &str = "format";
 /// Cluster id (16 bytes) and raft node id (u64 little endian).
 pub(super) const META_IDENTITY: &str = "identity";
+/// Ids of clusters that were recovered as the present one, 16 bytes each. Absent: there are none.
+pub(super) const META_FORMER: &str = "former";
+/// One byte while the recovery of this server is not finished; empty or absent otherwise.
+pub(super) const META_RECOVERING: &str = "recovering";
+/// UTF-8: why this server must not take part any more; empty or absent: it may.
+pub(super) const META_SUPERSEDED: &str = "superseded";
 /// Encoded vote.
 pub(super) const META_VOTE: &str = "vote";
 /// [`Marked`]: the last entry that was purged.

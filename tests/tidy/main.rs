@@ -51,6 +51,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
 /// Single files that may name more than their module: path prefix, what, and why.
 pub(crate) const ALSO: &[(&str, &[&str], &str)] = &[
     ("src/cli/agent", &["node"], "the command that runs the server in this process"),
+    ("src/cli/recover", &["raft"], "works on the data directory of a server that is stopped"),
     ("src/grpc/peer", &["raft"], "carries the messages of raft between servers"),
     ("src/dns/fuzz", &["command"], "makes the catalog that a fuzzer asks about"),
 ];

@@ -12,6 +12,8 @@ use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use uuid::Uuid;
 
+mod recovery;
+
 /// Who can reach whom. Servers are known by their addresses.
 #[derive(Default)]
 struct Wires {
@@ -128,7 +130,7 @@ async fn three(network: &Network) -> Vec<Server> {
     }
     let cluster = Uuid::from_u128(77);
     let first = &servers[0].handle;
-    first.adopt(cluster).await.expect("has no other");
+    first.adopt(cluster, &[]).await.expect("has no other");
     for other in &servers[1..] {
         first.adopt_at(0, &other.node.address, cluster).await.expect("has no other");
     }
@@ -265,7 +267,7 @@ async fn servers_join_by_snapshot_get_a_vote_and_replace_others() {
         write(&servers[first].handle, &format!("k{n}"), "v").await;
     }
     let late = server(&network, "d", 4).await;
-    late.handle.adopt(Uuid::from_u128(77)).await.expect("has no other");
+    late.handle.adopt(Uuid::from_u128(77), &[]).await.expect("has no other");
     let id = late.handle.status().id;
     servers[first].handle.enrol(id, late.node.clone()).await.expect("is let in");
     late.handle.barrier(Barrier::Linearizable).await.expect("there is a leader");
@@ -287,8 +289,8 @@ async fn a_server_of_another_cluster_is_refused() {
     let servers = three(&network).await;
     let first = leader(&servers).await;
     let stranger = server(&network, "x", 9).await;
-    stranger.handle.adopt(Uuid::from_u128(5)).await.expect("has no other");
-    let error = stranger.handle.adopt(Uuid::from_u128(77)).await.expect_err("has one");
+    stranger.handle.adopt(Uuid::from_u128(5), &[]).await.expect("has no other");
+    let error = stranger.handle.adopt(Uuid::from_u128(77), &[]).await.expect_err("has one");
     assert_eq!("this server is of cluster 00000000-0000-0000-0000-000000000005", error.to_string());
     let error = stranger.handle.enrol_at(&servers[first].node.address).await.expect_err("is refused");
     assert!(error.contains("came from another cluster"), "{error}");

@@ -133,7 +133,7 @@ impl World {
         let lives: Vec<(Life, Node)> =
             self.slots().iter().filter_map(|slot| Some((slot.life.clone()?, slot.node.clone()))).collect();
         for (life, _) in &lives {
-            life.handle.adopt(CLUSTER).await.expect("has no other");
+            life.handle.adopt(CLUSTER, &[]).await.expect("has no other");
         }
         let members = lives.iter().map(|(life, node)| (life.handle.status().id, node.clone())).collect();
         lives[0].0.handle.found(members).await.expect("is new");
@@ -282,7 +282,7 @@ impl World {
     async fn join(self: Arc<World>, at: usize, life: Life) {
         let mut dice = self.dice(1000 + at as u64 * 100 + life.number);
         let joining = async {
-            let adopted = life.handle.adopt(CLUSTER).await;
+            let adopted = life.handle.adopt(CLUSTER, &[]).await;
             if let Err(error) = adopted {
                 self.trace.note(format_args!("s{at} cannot adopt: {error}"));
                 return;
