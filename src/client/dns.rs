@@ -22,7 +22,9 @@ pub fn dns(servers: Servers) -> AskServers {
         Box::pin(async move {
             // Everything but the id; it may be cut off over UDP.
             let key: Vec<u8> = message.get(2..)?.iter().copied().chain([u8::from(tcp)]).collect();
-            if let Some(reply) = ask(&servers, &message, tcp).await {
+            if servers.admit().is_ok()
+                && let Some(reply) = ask(&servers, &message, tcp).await
+            {
                 // A failure says nothing that is worth keeping.
                 if reply.get(3).is_some_and(|flags| matches!(flags & 0x0f, 0 | 3)) {
                     kept.put(key, Arc::new(reply.clone()), message.len() + reply.len());

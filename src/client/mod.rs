@@ -11,6 +11,7 @@
 //! Missing: shared `WatchKeys` (each stream has its own at the server), recursors of the agent itself (the servers' are
 //! asked), a choice of servers by distance.
 
+mod backoff;
 mod catalog;
 mod dns;
 mod flight;

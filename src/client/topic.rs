@@ -1,5 +1,6 @@
 //! One watch at the servers for all equal watches here.
 
+use super::backoff::Backoff;
 use super::servers::Servers;
 use super::topic_set::Set;
 use crate::clock::Clock;
@@ -8,7 +9,6 @@ use crate::proto::v1::discovery_service_client::DiscoveryServiceClient;
 use crate::proto::v1::watch_response::Cause;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::{broadcast, watch};
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status};
@@ -17,8 +17,6 @@ use tonic::{Code, Status};
 const BEHIND_MAX: usize = 256;
 /// Largest message of a server.
 const MESSAGE_MAX: usize = 64 << 20;
-/// Pause before a broken stream is opened again, and a random part of it.
-const PAUSE: Duration = Duration::from_millis(100);
 /// How often the server says that nothing was missed; each reader here has its own time for that.
 const PROGRESS_SECONDS: i64 = 5;
 
@@ -128,6 +126,7 @@ impl Topic {
 /// Watches at one server after the other, each from where the last one ended.
 async fn run(shared: Arc<Shared>, servers: Servers, clock: Clock, mut request: pb::WatchRequest) {
     request.progress_interval = Some(prost_types::Duration { seconds: PROGRESS_SECONDS, nanos: 0 });
+    let mut backoff = Backoff::new(clock);
     loop {
         let server = servers.up().await;
         request.resume_token = shared.set().token.clone();
@@ -139,7 +138,10 @@ async fn run(shared: Arc<Shared>, servers: Servers, clock: Clock, mut request: p
                 loop {
                     tokio::select! {
                         message = stream.message() => match message {
-                            Ok(Some(message)) => shared.take(message),
+                            Ok(Some(message)) => {
+                                backoff.succeeded();
+                                shared.take(message);
+                            }
                             Ok(None) => break Status::unavailable("the server ended the stream"),
                             Err(status) => break status,
                         },
@@ -157,8 +159,7 @@ async fn run(shared: Arc<Shared>, servers: Servers, clock: Clock, mut request: p
             shared.standing.send_replace(Standing::Refused(ended));
             return;
         }
-        let [a, ..] = clock.random();
-        tokio::time::sleep(PAUSE + PAUSE / 256 * u32::from(a)).await;
+        backoff.pause(&ended).await;
     }
 }
 

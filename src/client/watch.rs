@@ -6,6 +6,7 @@ use super::topic::{Place, Topic};
 use crate::clock::Clock;
 use crate::proto::v1 as pb;
 use crate::proto::v1::read_options::Consistency;
+use crate::service::admission::Held;
 use bytes::{BufMut, Bytes};
 use futures::stream::BoxStream;
 use prost::Message;
@@ -47,6 +48,8 @@ struct Reader {
     next_progress: Instant,
     stop: CancellationToken,
     ended: bool,
+    /// On the connection.
+    _place: Option<Arc<Held>>,
 }
 
 impl Watches {
@@ -60,7 +63,11 @@ impl Watches {
     }
 
     /// Opens a stream.
-    pub(super) async fn watch(&self, mut request: pb::WatchRequest) -> Result<Response<WatchStream>, Status> {
+    pub(super) async fn watch(
+        &self,
+        mut request: pb::WatchRequest,
+        place: Option<Arc<Held>>,
+    ) -> Result<Response<WatchStream>, Status> {
         let token = std::mem::take(&mut request.resume_token);
         let progress_every = progress(&request)?;
         request.progress_interval = None;
@@ -78,6 +85,7 @@ impl Watches {
             next_progress: Instant::now() + progress_every,
             stop: self.0.stop.clone(),
             ended: false,
+            _place: place,
         };
         let stream = futures::stream::unfold(reader, |mut reader| async move {
             let item = reader.next().await?;

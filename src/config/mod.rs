@@ -35,7 +35,7 @@ pub use error::ConfigError;
 pub(crate) use flags::parse_bool;
 pub use flags::{AgentFlags, Arity, Flag};
 pub use sections::{
-    CheckSettings, DnsSettings, GossipSettings, HttpSettings, Limits, LogFile, LogSettings, QueryTimes, SoaSettings,
+    CheckSettings, DnsSettings, GossipSettings, HttpSettings, Limits, LogFile, LogSettings, QueryTimes, SoaSettings, Waiting,
     UnixSocket,
 };
 pub use source::Format;
