@@ -76,11 +76,11 @@ impl Watches {
             Ok(ready) => ready?,
             Err(_) => return Err(Status::unavailable("no server can be reached")),
         }
-        let mut place = topic.join(&token);
+        let mut at = topic.join(&token);
         let reader = Reader {
-            pending: std::mem::take(&mut place.first).into(),
+            pending: std::mem::take(&mut at.first).into(),
             topic,
-            place,
+            place: at,
             progress_every,
             next_progress: Instant::now() + progress_every,
             stop: self.0.stop.clone(),

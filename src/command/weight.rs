@@ -16,7 +16,8 @@ impl Command {
             Command::Deregister(deregister) => deregister.keys.len() * OBJECT_BYTES / 4,
             Command::Report(report) => report.checks.iter().map(|check| OBJECT_BYTES + check.output.len()).sum(),
             Command::CatalogRegister(register) => {
-                register.checks.iter().map(|check| OBJECT_BYTES + check.output.len()).sum::<usize>() + 2 * OBJECT_BYTES
+                register.checks.iter().map(|check| OBJECT_BYTES + check.check.output.len()).sum::<usize>()
+                    + 2 * OBJECT_BYTES
             }
             Command::Restore(restore) => restore.rows.len(),
             Command::UpdateCoordinates(update) => update.coordinates.len() * OBJECT_BYTES / 4,

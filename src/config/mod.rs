@@ -35,8 +35,8 @@ pub use error::ConfigError;
 pub(crate) use flags::parse_bool;
 pub use flags::{AgentFlags, Arity, Flag};
 pub use sections::{
-    CheckSettings, DnsSettings, GossipSettings, HttpSettings, Limits, LogFile, LogSettings, QueryTimes, SoaSettings, Waiting,
-    UnixSocket,
+    CheckSettings, DnsSettings, GossipSettings, HttpSettings, Limits, LogFile, LogSettings, QueryTimes, SoaSettings,
+    UnixSocket, Waiting,
 };
 pub use source::Format;
 pub use watch::{WatchHandler, WatchPlan, WatchTarget};

@@ -146,7 +146,7 @@ fn place(
 
 /// A connection that is counted while it is open, and cut off if it does not begin.
 #[derive(Debug)]
-pub struct Guarded {
+pub(super) struct Guarded {
     io: TcpStream,
     connection: Arc<Connection>,
     greeting: Option<Greeting>,

@@ -38,5 +38,5 @@ mod wire;
 mod tests;
 
 pub use entrance::{Entrance, watch_place};
-pub use status::status;
 pub use server::{Front, ServeError, routes, serve};
+pub use status::status;

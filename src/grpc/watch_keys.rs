@@ -161,11 +161,7 @@ enum End {
 
 impl KeyWatcher {
     /// Checks the request and finds where to begin.
-    pub(super) async fn open(
-        core: &Core,
-        r: &pb::WatchKeysRequest,
-        place: Option<Held>,
-    ) -> Result<KeyWatcher, Status> {
+    pub(super) async fn open(core: &Core, r: &pb::WatchKeysRequest, place: Option<Held>) -> Result<KeyWatcher, Status> {
         let keys = Keys::parse(r).map_err(invalid)?;
         let (min, max, default) = PROGRESS_MS;
         let progress_ms = bounded_ms("progress_interval", r.progress_interval, min, max, default).map_err(invalid)?;

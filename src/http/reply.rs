@@ -5,7 +5,9 @@ use super::error::Error;
 use super::gzip;
 use super::json::{Layout, encode};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY};
+use http::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY,
+};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use std::sync::{Arc, OnceLock};

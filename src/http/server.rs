@@ -143,7 +143,11 @@ async fn refuse(stream: TcpStream, place: Arc<Connection>, busy: Busy) {
 }
 
 /// Both kinds of streams in one type, for one copy of HTTP's code.
-async fn connection(stream: Either<TcpStream, UnixStream>, gateway: Arc<Gateway>, client: Option<(IpAddr, Arc<Connection>)>) {
+async fn connection(
+    stream: Either<TcpStream, UnixStream>,
+    gateway: Arc<Gateway>,
+    client: Option<(IpAddr, Arc<Connection>)>,
+) {
     let (peer, _place) = client.unzip();
     let draining = gateway.draining.clone();
     let service = service_fn(move |request| answer(&gateway, request, peer));

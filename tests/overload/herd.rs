@@ -180,7 +180,12 @@ async fn stampede() {
         let stop = watch::Sender::new(false);
         let mut busy = Vec::new();
         for number in 0..WRITERS {
-            busy.push(tokio::spawn(writer(others[0].clone(), life * WRITERS + number, stop.subscribe(), tally.clone())));
+            busy.push(tokio::spawn(writer(
+                others[0].clone(),
+                life * WRITERS + number,
+                stop.subscribe(),
+                tally.clone(),
+            )));
         }
         busy.push(tokio::spawn(keeper(others[1].clone(), stop.subscribe())));
         for number in 0..LISTERS {

@@ -73,12 +73,11 @@ fn connections_to_http() {
     assert!(seconds.is_some_and(|s| s >= 1), "{refused:?}");
     open.pop();
     until("a place", || server.get("/v1/status/leader").status == 200);
-    assert!(server.counter("lictor_connections_refused_total", &["limits.http_max_conns_per_client"]) >= 1);
-    // A reload changes the share.
+    // A reload changes the share. Connections of answered requests may be counted for a moment longer.
     write(dir.path(), "limits { http_max_conns_per_client = 4 }");
-    server.put("/v1/agent/reload", "").ok();
+    until("the reload", || server.put("/v1/agent/reload", "").status == 200);
     let _more: Vec<_> = (0..2).map(|_| kept_open(server.http_addr())).collect();
-    server.get("/v1/status/leader").ok();
+    until("a place beside three", || server.get("/v1/status/leader").status == 200);
 }
 
 #[tokio::test(flavor = "multi_thread")]

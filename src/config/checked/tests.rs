@@ -87,12 +87,7 @@ fn the_performance_harness_file_starts_both_ways() {
         assert_eq!(limits.grpc_max_conns_per_client, 12_000, "as many as to HTTP");
         let mut notices: Vec<_> = c.notices.iter().map(|n| n.text.replace(&path, "FILE")).collect();
         notices.sort();
-        assert_eq!(
-            notices,
-            [
-                "FILE: disable_update_check has no effect: there is no update check",
-            ]
-        );
+        assert_eq!(notices, ["FILE: disable_update_check has no effect: there is no update check",]);
     }
 }
 

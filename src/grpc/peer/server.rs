@@ -2,8 +2,8 @@
 
 use super::client::MESSAGE_MAX;
 use super::door::{Door, Port};
-use crate::grpc::entrance::{self, Entrance, Excess};
 use crate::grpc::ServeError;
+use crate::grpc::entrance::{self, Entrance, Excess};
 use crate::proto::internal::peer_service_server::{PeerService, PeerServiceServer};
 use crate::proto::internal::{
     CallRequest, CallResponse, InstallHead, InstallSnapshotRequest, InstallSnapshotResponse, LingerRequest,

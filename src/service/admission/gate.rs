@@ -193,10 +193,7 @@ impl Pace {
         // The closure always gives a value.
         let last = self.next_us.fetch_update(Ordering::Relaxed, Ordering::Relaxed, later).unwrap_or(least);
         let at = (last + step).clamp(least, most);
-        if at == most {
-            // There are more than fit in: they come at any time of the second half.
-            return self.spread.lengthen(RETRY_MAX * 2 / 3).min(RETRY_MAX);
-        }
-        self.spread.lengthen(Duration::from_micros(at - now_us)).min(RETRY_MAX)
+        // Those who would come late come at any time of the last third, which takes all for whom there is no room.
+        self.spread.lengthen(Duration::from_micros(at - now_us).min(RETRY_MAX * 2 / 3)).min(RETRY_MAX)
     }
 }

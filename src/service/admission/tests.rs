@@ -1,3 +1,5 @@
+//! Gates: who runs, who waits, who is sent away, and when they come back.
+
 use super::*;
 use futures::FutureExt;
 use proptest::prelude::*;
