@@ -276,7 +276,7 @@ impl Listeners {
             server,
             server_port,
             http: bind_http(config).await?,
-            grpc: bind_tcp(&config.grpc_addrs, "gRPC", "ports.grpc").await?,
+            grpc: bind_grpc(config).await?,
             dns,
         })
     }
@@ -363,6 +363,16 @@ async fn bind_server(config: &Config) -> anyhow::Result<(Option<TcpListener>, u1
             Ok((None, at.port()))
         }
         Err(error) => Err(error).with_context(|| format!("cannot listen for other servers on {at} (ports.server)")),
+    }
+}
+
+async fn bind_grpc(config: &Config) -> anyhow::Result<Vec<TcpListener>> {
+    match bind_tcp(&config.grpc_addrs, "gRPC", "ports.grpc").await {
+        Err(error) if !config.grpc_asked => {
+            warn!(error = format!("{error:#}"), "gRPC is off, which the configuration did not ask for");
+            Ok(Vec::new())
+        }
+        bound => bound,
     }
 }
 

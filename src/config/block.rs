@@ -150,15 +150,6 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// A list of texts, or one text.
-    pub(super) fn text_or_texts(&mut self, name: &str) -> Vec<String> {
-        match self.take(name) {
-            Some((_, Value::String(text))) => vec![text.clone()],
-            Some((key, list)) => self.text_list(key, list),
-            None => Vec::new(),
-        }
-    }
-
     fn text_list(&mut self, key: &str, list: &Value) -> Vec<String> {
         let Value::Array(items) = list else {
             let at = self.at(key);

@@ -43,6 +43,9 @@ pub struct Config {
     pub http_addrs: Vec<SocketAddr>,
     /// gRPC listeners.
     pub grpc_addrs: Vec<SocketAddr>,
+    /// gRPC was asked for. It is off by default in Consul: a configuration that does not name it must not fail because its
+    /// port is taken.
+    pub grpc_asked: bool,
     /// DNS listeners, each for UDP and TCP.
     pub dns_addrs: Vec<SocketAddr>,
     /// It holds the replicated state; else it asks servers.
@@ -183,6 +186,7 @@ impl Config {
             advertise_addr,
             http_addrs: settings.listeners("http", 8500)?,
             grpc_addrs: settings.listeners("grpc", 8502)?,
+            grpc_asked: settings.int("ports.grpc").is_some() || settings.text("addresses.grpc").is_some(),
             dns_addrs: settings.listeners("dns", 8600)?,
             server,
             bootstrap_expect,
@@ -215,7 +219,9 @@ impl Config {
         for (key, addrs) in
             [("ports.http", &self.http_addrs), ("ports.grpc", &self.grpc_addrs), ("ports.dns", &self.dns_addrs)]
         {
-            listeners.extend(addrs.iter().map(|addr| (key, *addr)));
+            if key != "ports.grpc" || self.grpc_asked {
+                listeners.extend(addrs.iter().map(|addr| (key, *addr)));
+            }
         }
         address::no_clash(&listeners)
     }

@@ -41,7 +41,7 @@ pub(crate) fn load(flags: &AgentFlags) -> Result<Merged, ConfigError> {
             }
             for block in tree.remove("watches").into_iter().flat_map(listed) {
                 let invalid = |e| ConfigError::invalid(format!("{}: {e}", layer.origin));
-                merged.watches.push(watch::parse(&block).map_err(invalid)?);
+                merged.watches.push(watch::parse(block).map_err(invalid)?);
             }
         }
         merge(&mut merged.tree, layer.document.tree);

@@ -186,6 +186,17 @@ impl Engine {
         result
     }
 
+    /// Nobody takes streams at this address.
+    pub(super) fn refused(&mut self, by: SocketAddr) {
+        if self.left {
+            return;
+        }
+        self.relay.lock().now_ms = self.clock.now_ms();
+        self.swim.refused(self.clock.monotonic_us(), by);
+        self.swim.gossip(self.clock.monotonic_us());
+        self.settle();
+    }
+
     /// Somebody wants to know who this is; only members are told.
     fn asked(&mut self, mut body: &[u8]) -> Result<(), Refused> {
         let peer = get_peer(&mut body).map_err(|_| Refused::Malformed)?;

@@ -36,6 +36,7 @@ const REACH_TIME: Duration = Duration::from_secs(2);
 
 pub(super) enum Command {
     Packet { body: Vec<u8>, from: SocketAddr },
+    Refused(SocketAddr),
     Request { join: bool, reply: oneshot::Sender<Vec<u8>> },
     Answer { body: Vec<u8>, reply: oneshot::Sender<Option<Vec<u8>>> },
     Finish { body: Vec<u8>, join: bool, reply: oneshot::Sender<Result<(), String>> },

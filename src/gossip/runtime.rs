@@ -149,6 +149,7 @@ impl Driver {
         // Whoever asked may have given up; that changes nothing.
         match command {
             Command::Packet { body, from } => self.receive(&body, Path::Stream, from),
+            Command::Refused(by) => self.engine.refused(by),
             Command::Request { join, reply } => drop(reply.send(self.engine.exchange_request(join))),
             Command::Answer { body, reply } => drop(reply.send(self.engine.answer_exchange(&body))),
             Command::Finish { body, join, reply } => drop(reply.send(self.engine.finish_exchange(&body, join))),
@@ -174,9 +175,14 @@ impl Driver {
                 }
                 Output::Packet { to, bytes, path: Path::Stream } => {
                     let sealed = self.shared.keyring.seal(&bytes, self.shared.clock.random());
+                    let commands = self.shared.commands.clone();
                     self.on_stream(async move {
                         if let Err(error) = stream::send(to, &sealed).await {
                             debug!(%to, %error, "a packet cannot be sent over a stream");
+                            if error.kind() == io::ErrorKind::ConnectionRefused {
+                                // In a full queue it is lost: then the member is only suspected.
+                                let _ = commands.try_send(Command::Refused(to));
+                            }
                         }
                     });
                 }

@@ -19,6 +19,7 @@ enum What {
     Packet { stream: bool, bytes: Vec<u8> },
     Exchange { from: usize, join: bool, bytes: Vec<u8> },
     Answer { join: bool, bytes: Vec<u8> },
+    Refusal { by: SocketAddr },
     Wake,
 }
 
@@ -31,6 +32,8 @@ pub(super) struct Node {
     pub(super) seen: Vec<(String, Status, u64)>,
     pub(super) sent: u64,
     runs: bool,
+    /// Its machine lives on after it and refuses streams.
+    refuses: bool,
     /// Until then it does nothing, and what comes waits.
     frozen_until: u64,
     wake_at: u64,
@@ -96,6 +99,7 @@ impl Simulation {
             seen: Vec::new(),
             sent: 0,
             runs: true,
+            refuses: false,
             frozen_until: 0,
             wake_at: u64::MAX,
         };
@@ -135,12 +139,18 @@ impl Simulation {
         self.nodes[node].runs = false;
     }
 
+    /// Kills the process only: its machine refuses streams.
+    pub(super) fn kill_process(&mut self, node: usize) {
+        self.kill(node);
+        self.nodes[node].refuses = true;
+    }
+
     /// Starts a killed node again, as a new process.
     pub(super) fn restart(&mut self, node: usize, identity: Identity) {
         self.by_address.insert(identity.address, node);
         let fresh = Engine::new(identity, self.tuning.clone(), self.clock.clone(), self.now()).unwrap();
         let state = &mut self.nodes[node];
-        (state.engine, state.runs, state.wake_at) = (fresh, true, u64::MAX);
+        (state.engine, state.runs, state.refuses, state.wake_at) = (fresh, true, false, u64::MAX);
         self.settle(node);
     }
 
@@ -232,6 +242,7 @@ impl Simulation {
                     self.push(at, from, What::Answer { join, bytes: answer });
                 }
             }
+            What::Refusal { by } => node.engine.refused(by),
             What::Answer { join, bytes } => {
                 if let Err(refusal) = node.engine.finish_exchange(&bytes[1..], join) {
                     node.refusals.push(refusal);
@@ -279,6 +290,10 @@ impl Simulation {
                 if !lost && !(self.no_datagrams)(from, to) {
                     self.push(at, to, What::Packet { stream: false, bytes });
                 }
+            }
+            Output::Packet { to: address, path: Path::Stream, .. } if self.nodes[to].refuses => {
+                at += self.latency();
+                self.push(at, from, What::Refusal { by: address });
             }
             Output::Packet { bytes, path: Path::Stream, .. } => {
                 at += if lost { RESEND_MS } else { 2 };

@@ -2,7 +2,7 @@
 //!
 //! Nothing here reads a clock or a socket: it is told the time and the packets, and leaves what is to be sent in
 //! [`Swim::take`]. A probe that datagrams do not answer in time is sent over a stream as well, so that a network that
-//! loses datagrams kills nobody. Who is late himself, or hears nothing from anybody, gives suspects more time.
+//! loses datagrams kills nobody; one that is refused there has found a dead process. Who is late himself, or hears nothing from anybody, gives suspects more time.
 
 use super::peer::{Peer, PeerCodec, tag};
 use super::timers::Timers;
@@ -263,6 +263,15 @@ where
             debug!(%error, "members could not be taken over");
         }
         self.retune();
+    }
+
+    /// A stream to this address was refused: nobody listens there. If that was the second way of a probe whose first way
+    /// was not answered in time, the process is dead and not only far away, and nothing is gained by suspecting it first.
+    pub(super) fn refused(&mut self, now_us: u64, by: SocketAddr) {
+        let unanswered = |ping: &&Ping| ping.to.address == by && ping.streamed && !ping.answered;
+        if let Some(peer) = self.sink.ping.as_ref().filter(unanswered).map(|ping| ping.to) {
+            self.apply(now_us, std::iter::once(Member::down(peer)), true);
+        }
     }
 
     /// Adds news that is sent along with everything else.

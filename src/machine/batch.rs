@@ -8,7 +8,7 @@ use crate::command::{
     Batch, BatchFailure, BatchOp, BatchResult, CatalogCheck, CatalogRegister, CatalogVerb, CheckOp, Delete, KvOp,
     KvVerb, LockOp, NodeOp, Outcome, Put, Rejection, Reply, ServiceOp, Target,
 };
-use crate::model::{Check, Instance, KvEntry, NodeRecord, SessionId};
+use crate::model::{Check, Instance, KvEntry, NodeRecord, SessionId, uuid_key};
 use bytes::Bytes;
 use std::sync::Arc;
 
@@ -272,14 +272,6 @@ fn lock_session(text: &str) -> Result<SessionId, String> {
     if text.is_empty() {
         return Err("missing session".to_owned());
     }
-    let lookup = |why: String| format!("failed session lookup: index error: {why}");
-    if text.len() != 36 {
-        return Err(lookup("UUID must be 36 characters".to_owned()));
-    }
-    parse_session(text).ok_or_else(|| {
-        lookup(match text.chars().find(|c| !c.is_ascii_hexdigit() && *c != '-') {
-            Some(c) => format!("Invalid UUID: encoding/hex: invalid byte: U+{:04X} {c:?}", u32::from(c)),
-            None => "Invalid UUID".to_owned(),
-        })
-    })
+    let read = uuid_key(text).map_err(|why| format!("failed session lookup: {why}"))?;
+    read.ok_or_else(|| format!("invalid session {text:?}"))
 }

@@ -16,6 +16,7 @@ pub mod network;
 pub mod node;
 pub mod query;
 pub mod session;
+mod uuid_key;
 
 pub use autopilot::Autopilot;
 pub use coordinate::Coordinate;
@@ -28,6 +29,7 @@ pub use network::Network;
 pub use node::NodeId;
 pub use query::{PreparedQuery, QueryId, QueryTemplate, ServiceQuery};
 pub use session::{Behavior, Lock, LockHolder, LockKind, LockWaiter, NodeBinding, RequestId, Session, SessionId};
+pub use uuid_key::uuid_key;
 
 /// A short string: up to 24 bytes live without an allocation.
 pub type Text = compact_str::CompactString;

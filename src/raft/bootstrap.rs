@@ -88,7 +88,7 @@ pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
         let _ = cluster.set(Uuid::from_bytes(identity.cluster));
     }
     let in_memory = options.data_dir.is_none();
-    let link = Link { peers: options.peers, cluster, id: identity.node, in_memory };
+    let link = Link { peers: options.peers, cluster, id: identity.node, in_memory, addresses: Arc::default() };
     let raft = Raft::new(identity.node, config, Network { link: link.clone() }, log_store, machine);
     let raft = raft.await.map_err(fail)?;
 

@@ -80,9 +80,9 @@ async fn replace(raft: &Raft, seen: &Metrics, own: u64) {
         }
         let pause = if attempt == 0 { RANK_STEP * rank as u32 } else { ATTEMPT_STEP * attempt };
         tokio::time::sleep(pause).await;
-        let server = raft.server_metrics();
-        let (vote, leader) = (server.borrow_watched().vote, server.borrow_watched().current_leader);
-        if vote != seen.vote || leader != Some(dead) || raft.trigger().elect(true).await.is_err() {
+        // One borrow at a time: a second one would wait for the writer that waits for the first.
+        let now = raft.server_metrics().borrow_watched().clone();
+        if now.vote != seen.vote || now.current_leader != Some(dead) || raft.trigger().elect(true).await.is_err() {
             return;
         }
     }

@@ -101,12 +101,12 @@ pub(super) struct Inner {
     /// To the proposer.
     queue: mpsc::Sender<Job>,
     /// Tasks that end with the last handle.
-    background: Vec<AbortHandle>,
+    background: OnceLock<Vec<AbortHandle>>,
 }
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        self.background.iter().for_each(AbortHandle::abort);
+        self.background.get().into_iter().flatten().for_each(AbortHandle::abort);
     }
 }
 
@@ -120,28 +120,34 @@ impl Handle {
     /// `caught_up`: the state holds all that was acknowledged before this server started.
     pub(super) fn new(parts: Parts, caught_up: bool) -> Handle {
         let (raft, link) = (parts.raft.clone(), parts.link.clone());
+        // Before the first look at the status, so that no change falls between.
+        let server = raft.server_metrics();
         let status = watch::Sender::new(status::current(&raft, link.cluster.get().copied()));
         let stamped_ms = AtomicU64::new(parts.published.state.load().time_ms());
-        let server = raft.server_metrics();
-        let purging = tokio::spawn(purge::run(raft.clone(), parts.checkpoint.durable())).abort_handle();
         let (queue, jobs) = mpsc::channel(proposer::QUEUE);
-        let proposing = tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle();
-        let failing = tokio::spawn(failover::run(raft.clone(), link)).abort_handle();
-        let inner = Arc::new_cyclic(|weak: &Weak<Inner>| {
-            let watching = tokio::spawn(watch_server(weak.clone(), server.clone())).abort_handle();
-            let catching_up = tokio::spawn(catch_up(weak.clone(), raft.clone())).abort_handle();
-            Inner {
-                parts,
-                server,
-                status,
-                stamped_ms,
-                contact_ms: AtomicU64::new(0),
-                caught_up: watch::Sender::new(caught_up),
-                answering: OnceLock::new(),
-                changing: tokio::sync::Mutex::default(),
-                queue,
-                background: vec![purging, watching, proposing, failing, catching_up],
-            }
+        let purging = purge::run(raft.clone(), parts.checkpoint.durable());
+        let inner = Arc::new(Inner {
+            parts,
+            server: server.clone(),
+            status,
+            stamped_ms,
+            contact_ms: AtomicU64::new(0),
+            caught_up: watch::Sender::new(caught_up),
+            answering: OnceLock::new(),
+            changing: tokio::sync::Mutex::default(),
+            queue,
+            background: OnceLock::new(),
+        });
+        // They end when they find the handle gone, so there must be one before they begin.
+        let weak = Arc::downgrade(&inner);
+        inner.background.get_or_init(|| {
+            vec![
+                tokio::spawn(purging).abort_handle(),
+                tokio::spawn(watch_server(weak.clone(), server)).abort_handle(),
+                tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle(),
+                tokio::spawn(failover::run(raft.clone(), link)).abort_handle(),
+                tokio::spawn(catch_up(weak, raft)).abort_handle(),
+            ]
         });
         Handle { inner }
     }
@@ -351,6 +357,8 @@ async fn watch_server(
         let Some(inner) = inner.upgrade() else { return };
         let parts = &inner.parts;
         let now = status::current(&parts.raft, parts.link.cluster.get().copied());
+        let addresses = now.members.iter().map(|member| (member.id, member.node.address.clone()));
+        parts.link.addresses.store(Arc::new(addresses.collect()));
         let before = inner.status.send_replace(now.clone());
         match &now.leader {
             Some((id, _))

@@ -7,7 +7,9 @@ use crate::proto::internal::call_request::Body as Question;
 use crate::proto::internal::call_response::Body as Answer;
 use crate::proto::internal::refusal::Code;
 use crate::proto::internal::{CallRequest, CallResponse, Refusal};
+use arc_swap::ArcSwap;
 use bytes::Bytes;
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use uuid::Uuid;
@@ -22,6 +24,9 @@ pub(super) struct Link {
     pub(super) id: u64,
     /// It has no disk that could block it.
     pub(super) in_memory: bool,
+    /// Where servers are by the newest configuration in the log, committed or not. openraft goes on calling an old address
+    /// until a new one is committed, which may need the very server that has moved.
+    pub(super) addresses: Arc<ArcSwap<BTreeMap<u64, String>>>,
 }
 
 /// Why a question has no answer of its own kind.
@@ -82,7 +87,12 @@ impl Link {
         question: Question,
         limit: Duration,
     ) -> Result<Answer, CallError> {
-        self.ask(*id, &node.address, question, limit).await
+        self.ask(*id, &self.address_of(*id, node), question, limit).await
+    }
+
+    /// Where the server is: what is newest, or else what `node` says.
+    pub(super) fn address_of(&self, id: u64, node: &Node) -> String {
+        self.addresses.load().get(&id).unwrap_or(&node.address).clone()
     }
 }
 

@@ -215,7 +215,8 @@ impl Handle {
             return self.change(ChangeMembers::RemoveNodes(BTreeSet::from([id]))).await;
         }
         if members.iter().filter(|m| m.voter).count() == 1 {
-            return Err(ProposeError::Refused("need at least one voter in configuration".to_owned()));
+            // In Consul's words, which scripts may look for.
+            return Err(ProposeError::Refused("Need at least one voter in configuration: {[]}".to_owned()));
         }
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([id]))).await
     }

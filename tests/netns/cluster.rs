@@ -153,8 +153,8 @@ impl<'a> Cluster<'a> {
         copy(&self.data(server), &kept);
         self.file_system(server, &["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs"]);
         copy(&kept, &self.data(server));
+        // The others write on, so that it may be full before it has caught up.
         self.restart(server);
-        self.settled();
         let room = std::fs::File::create(self.data(server).join("filler")).expect("a file");
         let mut room = std::io::BufWriter::new(room);
         // Ends with the error that is wanted.

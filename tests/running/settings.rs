@@ -1,7 +1,9 @@
 //! Limits and settings of the configuration, and which of them a reload changes.
 
 use crate::common::Server;
+use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 fn write(dir: &Path, text: &str) -> PathBuf {
     let path = dir.join("config.hcl");
@@ -122,4 +124,28 @@ fn a_reload_changes_the_settings_of_checks() {
     );
     assert_eq!(server.put("/v1/agent/reload", "").status, 500);
     assert_eq!(report("mnopqr"), "");
+}
+
+#[test]
+fn a_taken_port_of_grpc_stops_only_who_asked_for_it() {
+    // An address of its own, on which the usual port of gRPC is taken.
+    let taken = std::net::TcpListener::bind("127.0.0.77:8502").expect("the address is nobody else's");
+    let agent = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lictor"));
+        command.args(["agent", "-dev", "-client=127.0.0.77", "-http-port=0", "-dns-port=0", "-server-port=0"]);
+        command.args(["-serf-lan-port=0"]).args(more).stdin(Stdio::null()).stdout(Stdio::piped());
+        command.spawn().expect("started")
+    };
+    let asked = agent(&["-grpc-port=8502"]).wait_with_output().expect("ends");
+    assert!(!asked.status.success());
+    let told = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(told.contains("cannot listen for gRPC on 127.0.0.77:8502 (ports.grpc)"), "{told}");
+
+    let mut other = agent(&[]);
+    let lines = BufReader::new(other.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    let ready = lines.into_iter().find(|line| line.contains("Lictor ready"));
+    other.kill().expect("killed");
+    other.wait().expect("reaped");
+    assert!(ready.as_ref().is_some_and(|line| line.contains("grpc=off")), "{ready:?}");
+    drop(taken);
 }

@@ -6,7 +6,7 @@
 mod client;
 mod handler;
 
-use crate::config::{WatchPlan, WatchTarget};
+use crate::config::{Watch, WatchPlan, WatchTarget};
 use client::Answer;
 pub use client::Api;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -69,17 +69,17 @@ async fn run(api: &Api, plan: &WatchPlan) {
     let mut seen = Seen::default();
     let mut failures: u32 = 0;
     loop {
-        match client::get(api, &path(plan, seen.index)).await {
+        match client::get(api, &path(&plan.watch, seen.index)).await {
             Ok(answer) => {
                 failures = 0;
-                if let Some(document) = seen.take_up(&plan.target, answer) {
+                if let Some(document) = seen.take_up(&plan.watch.target, answer) {
                     handler::run(&plan.handler, seen.index, &document).await;
                 }
             }
             Err(reason) => {
                 failures = failures.saturating_add(1);
                 let pause = RETRY.saturating_mul(failures.saturating_mul(failures)).min(RETRY_MAX);
-                warn!(target = ?plan.target, %reason, retry = ?pause, "a watch failed");
+                warn!(target = ?plan.watch.target, %reason, retry = ?pause, "a watch failed");
                 tokio::time::sleep(pause).await;
             }
         }
@@ -120,52 +120,29 @@ impl Seen {
 }
 
 /// The request for what is after `index`.
-fn path(plan: &WatchPlan, index: u64) -> String {
+fn path(watch: &Watch, index: u64) -> String {
     let plain = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
-    let (path, mut query) = match &plan.target {
-        WatchTarget::Key(key) => (format!("/v1/kv/{}", plain(key)), String::new()),
-        WatchTarget::KeyPrefix(prefix) => (format!("/v1/kv/{}", plain(prefix)), "&recurse=".to_owned()),
-        WatchTarget::Services => ("/v1/catalog/services".to_owned(), String::new()),
-        WatchTarget::Nodes => ("/v1/catalog/nodes".to_owned(), String::new()),
-        WatchTarget::Service { service, tags, passing } => {
-            let tags: String = tags.iter().map(|tag| format!("&tag={}", plain(tag))).collect();
-            let passing = if *passing { "&passing=1" } else { "" };
-            (format!("/v1/health/service/{}", plain(service)), format!("{tags}{passing}"))
-        }
-        WatchTarget::ChecksOfService(service) => (format!("/v1/health/checks/{}", plain(service)), String::new()),
-        WatchTarget::ChecksInState(state) => (format!("/v1/health/state/{}", plain(state)), String::new()),
-        WatchTarget::Event(name) => ("/v1/event/list".to_owned(), format!("&name={}", plain(name))),
-    };
-    if plan.stale {
-        query.push_str("&stale=");
-    }
-    format!("{path}?index={index}{query}")
+    let (path, query) = watch.request();
+    let query: String = query.iter().map(|(name, value)| format!("&{name}={}", plain(value))).collect();
+    format!("{}?index={index}{query}", plain(&path))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::WatchHandler;
     use serde_json::json;
 
-    fn plan(target: WatchTarget, stale: bool) -> WatchPlan {
-        WatchPlan { target, stale, handler: WatchHandler::Program(vec!["true".to_owned()]) }
-    }
-
     #[test]
-    fn each_target_has_its_endpoint() {
+    fn requests_are_escaped() {
         let service =
             WatchTarget::Service { service: "we b".to_owned(), tags: vec!["a".into(), "b&".into()], passing: true };
         for (target, expected) in [
-            (WatchTarget::Key("a/b c".to_owned()), "/v1/kv/a/b%20c?index=7&stale="),
-            (WatchTarget::KeyPrefix("a/".to_owned()), "/v1/kv/a/?index=7&recurse=&stale="),
-            (service, "/v1/health/service/we%20b?index=7&tag=a&tag=b%26&passing=1&stale="),
-            (WatchTarget::ChecksInState("any".to_owned()), "/v1/health/state/any?index=7&stale="),
-            (WatchTarget::Event("e".to_owned()), "/v1/event/list?index=7&name=e&stale="),
+            (WatchTarget::Key("a/b c?".to_owned()), "/v1/kv/a/b%20c%3F?index=7&stale="),
+            (service, "/v1/health/service/we%20b?index=7&passing=1&tag=a&tag=b%26&stale="),
         ] {
-            assert_eq!(path(&plan(target, true), 7), expected);
+            assert_eq!(path(&Watch { target, stale: true }, 7), expected);
         }
-        assert_eq!(path(&plan(WatchTarget::Nodes, false), 0), "/v1/catalog/nodes?index=0");
+        assert_eq!(path(&Watch { target: WatchTarget::Nodes, stale: false }, 0), "/v1/catalog/nodes?index=0");
     }
 
     #[test]

@@ -1,12 +1,11 @@
 //! `watch`: repeats a request until its answer changes, and hands each new answer to a handler.
 //!
-//! Owns: the parameters of a watch (`plan`), the documents that handlers get, with the fields and the order of Consul's
-//! own (`document`, `entries`), and the loop (`run`). Missing: the types of the mesh, which Consul's command line refuses
+//! Owns: the documents that handlers get, with the fields and the order of Consul's own (`document`, `entries`), and the
+//! loop (`run`). Missing: the types of the mesh, which Consul's command line refuses
 //! too.
 
 mod document;
 mod entries;
-mod plan;
 mod run;
 #[cfg(test)]
 mod tests;

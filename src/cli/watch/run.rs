@@ -1,14 +1,13 @@
 //! The loop: ask, wait for a change, hand it over.
 
 use super::document::Document;
-use super::plan::WatchPlan;
 use crate::cli::child::{program, start};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::console::{Console, Exit};
 use crate::cli::event::node_name;
 use crate::cli::signals::Shutdown;
 use crate::cli::tree::{self, Flags};
-use crate::config::{WatchTarget, parse_bool};
+use crate::config::{Params, Watch, WatchTarget, parse_bool};
 use crate::model::go_json::{to_json, to_json_indented};
 use clap::{ArgMatches, Command};
 use serde_json::{Map, Value};
@@ -46,8 +45,8 @@ pub(in crate::cli) async fn run(
     // Signals count from here on, so that none falls between two requests.
     let mut shutdown = Shutdown::new().map_err(|e| Exit::failed(format!("Error watching for signals: {e}")))?;
     let client = Client::new(flags, console)?;
-    let plan = WatchPlan::parse(parameters(flags)?).map_err(Exit::failed)?;
-    follow(&plan, &client, flags, &mut shutdown, console).await
+    let watch = parse(parameters(flags)?).map_err(Exit::failed)?;
+    follow(&watch, &client, flags, &mut shutdown, console).await
 }
 
 /// The flags that were given, as the parameters of a watch.
@@ -74,8 +73,19 @@ fn parameters(flags: &ArgMatches) -> Result<Map<String, Value>, Exit> {
     Ok(params)
 }
 
+/// Checks parameters; the error is the first thing that is wrong, in Consul's words.
+pub(super) fn parse(params: Map<String, Value>) -> Result<Watch, String> {
+    let mut params = Params::new(params);
+    let type_name = params.text("type")?;
+    if type_name.starts_with("connect_") || type_name.starts_with("agent_") {
+        return Err(format!("Type {type_name} is not supported in the CLI tool"));
+    }
+    let watch = Watch::take(&type_name, &mut params)?;
+    params.end().map(|()| watch)
+}
+
 async fn follow(
-    plan: &WatchPlan,
+    watch: &Watch,
     client: &Client,
     flags: &ArgMatches,
     shutdown: &mut Shutdown,
@@ -89,7 +99,7 @@ async fn follow(
     loop {
         // Being told to stop is no failure.
         let asked = tokio::select! {
-            asked = ask(plan, client, index) => asked,
+            asked = ask(watch, client, index) => asked,
             _ = shutdown.asked() => return Ok(()),
         };
         let (found, answered) = match asked {
@@ -126,19 +136,18 @@ async fn follow(
 }
 
 /// One request; waits for a change after `index`.
-async fn ask(plan: &WatchPlan, client: &Client, index: u64) -> Result<(Document, u64), ClientError> {
-    let (path, query) = plan.request();
+async fn ask(watch: &Watch, client: &Client, index: u64) -> Result<(Document, u64), ClientError> {
+    let (path, query) = watch.request();
     let request = query.into_iter().fold(client.get(path), |request, (name, value)| request.query(name, value));
-    let request = if plan.stale { request.query("stale", "") } else { request };
     let request = if index == 0 { request } else { request.query("index", index.to_string()) };
     let reply = request.send().await?;
     let answered = reply.index;
-    let absent = reply.code == 404 && matches!(plan.target, WatchTarget::Key(_) | WatchTarget::KeyPrefix(_));
+    let absent = reply.code == 404 && matches!(watch.target, WatchTarget::Key(_) | WatchTarget::KeyPrefix(_));
     if reply.code != 200 && !absent {
         return Err(reply.into_error().await);
     }
     let body = reply.bytes().await?;
-    let found = Document::read(&plan.target, if absent { None } else { Some(&body) })?;
+    let found = Document::read(&watch.target, if absent { None } else { Some(&body) })?;
     Ok((found.only_after(index), answered))
 }
 

@@ -21,6 +21,29 @@ fn a_dead_member_is_found_out_by_all_and_comes_back() {
 }
 
 #[test]
+fn a_dead_process_is_found_out_without_suspicion() {
+    let mut pool = pool(21, 5);
+    pool.kill_process(3);
+    // Four others look for somebody to probe each second; suspicion alone would take four more.
+    pool.until(4, "all see that n3 has failed", |p| p.all_see("n3", Some(Failed)));
+    pool.restart(3, Simulation::identity(3));
+    pool.join(3, 0);
+    pool.until(10, "all see n3 again", |p| p.all_see("n3", Some(Alive)));
+}
+
+#[test]
+fn a_refused_stream_of_a_member_that_answers_means_nothing() {
+    let mut pool = pool(22, 4);
+    for _ in 0..20 {
+        for node in [0, 1, 2] {
+            pool.with(node, |engine| engine.refused(crate::gossip::simulation::address(3)));
+        }
+        pool.run(700);
+    }
+    assert!(pool.nodes.iter().all(|node| node.seen.iter().all(|(_, status, _)| *status != Failed)));
+}
+
+#[test]
 fn who_leaves_is_not_taken_for_failed() {
     let mut pool = pool(2, 5);
     pool.with(2, Engine::begin_leave);

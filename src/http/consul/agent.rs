@@ -47,6 +47,14 @@ pub(super) async fn own(call: Call<()>) -> Result<Answer, Error> {
         member: Option<Member>,
         stats: BTreeMap<&'static str, BTreeMap<&'static str, String>>,
         meta: BTreeMap<&'a str, &'a str>,
+        /// Which proxies of the mesh can be configured: none.
+        #[serde(rename = "xDS")]
+        xds: Proxies,
+    }
+    #[derive(Default, serde::Serialize)]
+    #[serde(rename_all = "PascalCase")]
+    struct Proxies {
+        supported_proxies: BTreeMap<&'static str, Vec<&'static str>>,
     }
     let gateway = &*call.gateway;
     let facts = gateway.facts();
@@ -71,6 +79,7 @@ pub(super) async fn own(call: Call<()>) -> Result<Answer, Error> {
         member: member::own(gateway),
         stats: stats(gateway, health_score),
         meta,
+        xds: Proxies::default(),
     };
     Answer::json(&own, call.layout())
 }

@@ -1,6 +1,6 @@
 //! /v1/query: prepared queries. Missing: failing over to other datacenters, as there are none.
 
-use super::query_body::{DnsShape, QueryShape, decode, parse_id};
+use super::query_body::{DnsShape, QueryShape, decode};
 use super::shapes::{HealthCheck, Node, NodeService, checks};
 use crate::http::call::Call;
 use crate::http::error::Error;
@@ -9,7 +9,7 @@ use crate::http::read::{Mode, Question, Read};
 use crate::http::reply::{Answer, X_CACHE, method_not_allowed};
 use crate::http::scope::Scope;
 use crate::machine::{QueryMiss, State};
-use crate::model::{Instance, PreparedQuery, QueryId};
+use crate::model::{Instance, PreparedQuery, QueryId, uuid_key};
 use crate::service::{Consistency, View, near_first, query_instances};
 use http::{HeaderValue, Method, StatusCode};
 use uuid::Uuid;
@@ -73,7 +73,8 @@ async fn create(mut call: Call) -> Result<Answer, Error> {
 
 fn written_id(text: &str) -> Result<QueryId, Error> {
     let failed = "Prepared Query lookup failed: failed prepared query lookup";
-    parse_id(text).map_err(|why| Error::server(format!("{failed}: {why}")))
+    let id = uuid_key(text).map_err(|why| Error::server(format!("{failed}: {why}")))?;
+    Ok(id.unwrap_or_default())
 }
 
 async fn update(mut call: Call, path: &str) -> Result<Answer, Error> {
@@ -95,7 +96,8 @@ fn not_found() -> Error {
 
 async fn get(call: Call, path: &str) -> Result<Answer, Error> {
     let read = call.read()?;
-    let id = parse_id(path).map_err(|why| Error::server(format!("failed prepared query lookup: {why}")))?;
+    let id = uuid_key(path).map_err(|why| Error::server(format!("failed prepared query lookup: {why}")))?;
+    let id = id.unwrap_or_default();
     let layout = call.layout();
     let question = Question {
         scope: Scope::Queries,

@@ -3,7 +3,7 @@
 use crate::http::error::Error;
 use crate::http::json::{Object, Pairs};
 use crate::model::query::Pairs as StoredPairs;
-use crate::model::{PreparedQuery, QueryTemplate, ServiceQuery, Text};
+use crate::model::{PreparedQuery, QueryTemplate, ServiceQuery, Text, uuid_key};
 use uuid::Uuid;
 
 /// Reads a definition; its id and revisions are left empty.
@@ -28,7 +28,8 @@ pub(super) fn decode(body: &Object<'_>) -> Result<PreparedQuery, Error> {
         query.dns_ttl = dns.text("TTL")?.into();
     }
     if !session.is_empty() {
-        query.session = Some(parse_id(session).map_err(|why| Error::server(format!("invalid session: {why}")))?);
+        let id = uuid_key(session).map_err(|why| Error::server(format!("invalid session: {why}")))?;
+        query.session = Some(id.unwrap_or_default());
     }
     Ok(query)
 }
@@ -57,20 +58,6 @@ fn decode_service(body: &Object<'_>) -> Result<ServiceQuery, Error> {
         node_meta: pairs("NodeMeta")?,
         service_meta: pairs("ServiceMeta")?,
         connect: body.boolean("Connect")?,
-    })
-}
-
-/// An id of a query or session; the error is Consul's.
-pub(super) fn parse_id(text: &str) -> Result<Uuid, String> {
-    if text.len() != 36 {
-        return Err("index error: UUID must be 36 characters".to_owned());
-    }
-    Uuid::try_parse(text).map_err(|_| match text.chars().find(|c| !c.is_ascii_hexdigit() && *c != '-') {
-        Some(c) => {
-            let code = u32::from(c);
-            format!("index error: Invalid UUID: encoding/hex: invalid byte: U+{code:04X} {c:?}")
-        }
-        None => "index error: Invalid UUID".to_owned(),
     })
 }
 

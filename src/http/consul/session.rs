@@ -8,7 +8,7 @@ use crate::http::read::Question;
 use crate::http::reply::Answer;
 use crate::http::scope::Scope;
 use crate::machine::State;
-use crate::model::{self, Behavior, SessionId, Text};
+use crate::model::{self, Behavior, SessionId, Text, uuid_key};
 use crate::service::AGENTLESS;
 use http::StatusCode;
 use std::borrow::Cow;
@@ -135,14 +135,9 @@ pub(super) async fn destroy(call: Call) -> Result<Answer, Error> {
     Answer::json(&true, call.layout())
 }
 
-/// The id of a session, with the words of Consul's index for what is none.
+/// The id of a session, with the words of Consul's index for what is none. A key that nobody can have is the nil id, which
+/// nobody has either.
 pub(super) fn session_id(text: &str) -> Result<SessionId, Error> {
-    let bad = |why: &str| Error::server(format!("failed session lookup: index error: {why}"));
-    if text.len() != 36 {
-        return Err(bad("UUID must be 36 characters"));
-    }
-    if let Some(other) = text.chars().find(|c| !c.is_ascii_hexdigit() && *c != '-') {
-        return Err(bad(&format!("Invalid UUID: encoding/hex: invalid byte: U+{:04X} {other:?}", u32::from(other))));
-    }
-    SessionId::try_parse(text).map_err(|_| bad("Invalid UUID"))
+    let read = uuid_key(text).map_err(|why| Error::server(format!("failed session lookup: {why}")))?;
+    Ok(read.unwrap_or_default())
 }

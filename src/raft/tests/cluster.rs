@@ -202,6 +202,34 @@ async fn a_leader_that_restarts_must_be_elected_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_comes_back_elsewhere_is_found_although_another_is_dead() {
+    let network = Network::default();
+    let mut servers = three(&network).await;
+    let at = leader(&servers).await;
+    let leading = servers.remove(at).handle;
+    let mut moved = None;
+    for Server { handle, medium, node } in servers {
+        network.wires().servers.remove(&node.address);
+        let id = handle.status().id;
+        handle.shutdown().await.expect("stops");
+        moved = Some((id, medium, Node { address: "elsewhere".into(), ..node }));
+    }
+    // Now the leader has more in its log than whoever is left, who could not be elected in its place.
+    let last = leading.status().last_log;
+    let writer = leading.clone();
+    let waiting = tokio::spawn(async move { writer.propose(None, put("a", "1")).await });
+    while leading.status().last_log == last {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let (id, medium, node) = moved.expect("there were two");
+    let back = start(&network, &medium, &node).await;
+    leading.enrol(id, node).await.expect("is done by these two");
+    back.caught_up().await;
+    assert_eq!(Some("1".into()), value(&back, "a"));
+    let _ = waiting.await.expect("ends");
+}
+
+#[tokio::test]
 async fn a_leader_that_is_cut_off_acknowledges_nothing_and_claims_nothing() {
     let network = Network::default();
     let servers = three(&network).await;
