@@ -1,5 +1,6 @@
 //! The catalog as servers have it, for the agent of this node.
 
+use super::backoff::Backoff;
 use super::servers::{Server, Servers};
 use crate::agent::{Catalog, CatalogWrite};
 use crate::clock::Clock;
@@ -29,8 +30,6 @@ const LIMIT: Duration = Duration::from_secs(12);
 const WRITES_AT_ONCE: usize = 16;
 /// Nodes that are kept: this one, and those that alias checks follow.
 const NODES_MAX: usize = 1024;
-/// Pause after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// The servers' catalog. Clones share everything.
 #[derive(Clone)]
@@ -182,11 +181,12 @@ impl Catalog for Remote {
         let first = (self.clone(), Text::from(node));
         stream::unfold(first, |(this, node)| async move {
             let before = this.known(&node);
+            let mut backoff = Backoff::new(this.0.clock.clone());
             loop {
                 match this.ask(node.clone(), WATCH_MS).await {
-                    Ok(now) if Arc::ptr_eq(&before, &now) => {}
+                    Ok(now) if Arc::ptr_eq(&before, &now) => backoff.succeeded(),
                     Ok(_) => return Some(((), (this, node))),
-                    Err(_) => tokio::time::sleep(PAUSE).await,
+                    Err(_) => tokio::time::sleep(backoff.failed(None)).await,
                 }
             }
         })

@@ -31,7 +31,10 @@ pub fn dns(servers: Servers) -> AskServers {
         Box::pin(async move {
             // Everything but the id; it may be cut off over UDP.
             let key: Vec<u8> = message.get(2..)?.iter().copied().chain([u8::from(tcp)]).collect();
-            let reply = ask(&servers, &message, tcp).await;
+            let reply = match servers.admit() {
+                Ok(()) => ask(&servers, &message, tcp).await,
+                Err(_) => None,
+            };
             // A failure says nothing that is worth keeping, and less than what was said before.
             match reply.as_ref().and_then(|reply| reply.get(3)).map(|flags| flags & RCODE) {
                 Some(NO_ERROR | NAME_ERROR) => {

@@ -4,13 +4,20 @@
 use super::servers::Servers;
 use super::watch::Streams;
 use crate::clock::Clock;
+use crate::grpc::{status, watch_place};
+use crate::service::Error;
+use crate::service::admission::Held;
 use futures::future::BoxFuture;
+use http_body_util::BodyExt;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
 use tower::{Service, ServiceExt};
+
+/// Never held up: one that is late costs a session.
+const HEARTBEATS: [&str; 2] = ["/lictor.v1.SessionService/Attach", "/lictor.v1.SessionService/KeepAliveSession"];
 
 /// The API. Clones share everything.
 #[derive(Clone)]
@@ -26,6 +33,14 @@ impl Grpc {
     }
 }
 
+/// A body that keeps its place on the connection to its end.
+fn kept(body: Body, place: Option<Held>) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _held = &place;
+        frame
+    }))
+}
+
 impl Service<http::Request<Body>> for Grpc {
     type Response = http::Response<Body>;
     type Error = Infallible;
@@ -37,10 +52,19 @@ impl Service<http::Request<Body>> for Grpc {
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
         if let Some(answer) = self.streams.of(request.uri().path()) {
+            let place = match watch_place(request.extensions()) {
+                Ok(place) => place,
+                Err(busy) => return Box::pin(std::future::ready(Ok(busy.into_http()))),
+            };
             let answering = answer(request);
-            return Box::pin(async move { Ok(answering.await) });
+            return Box::pin(async move { Ok(answering.await.map(|body| kept(body, place))) });
         }
         let this = self.clone();
+        if !HEARTBEATS.contains(&request.uri().path())
+            && let Err(busy) = this.servers.admit()
+        {
+            return Box::pin(std::future::ready(Ok(status(Error::Overloaded(busy)).into_http())));
+        }
         Box::pin(async move {
             let Some(server) = this.servers.pick().await else {
                 return Ok(Status::unavailable("no server can be reached").into_http());

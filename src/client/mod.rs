@@ -10,6 +10,7 @@
 //!
 //! Missing: recursors of the agent itself (the servers' are asked), a choice of servers by distance.
 
+mod backoff;
 mod catalog;
 mod dns;
 mod flight;

@@ -6,6 +6,7 @@ use crate::cluster::{Directory, Presence};
 use crate::grpc::peer::connect;
 use crate::proto::internal::LingerRequest;
 use crate::proto::internal::peer_service_client::PeerServiceClient;
+use crate::service::admission::{Busy, Rate};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -36,6 +37,9 @@ pub struct Server {
     _watching: Arc<AbortOnDropHandle<()>>,
 }
 
+/// Consul's words.
+const RATE_EXCEEDED: &str = "RPC rate limit exceeded";
+
 #[derive(Clone, Debug)]
 enum Standing {
     /// Connections are being made.
@@ -54,13 +58,27 @@ pub struct Servers {
     standing: watch::Sender<Standing>,
     /// The choice that is doubted.
     doubts: watch::Sender<u64>,
+    /// How fast clients may ask.
+    rate: Arc<Rate>,
 }
 
 impl Servers {
     /// Chooses among these; needs [`Servers::run`].
     pub fn new(directory: Directory, clock: Clock) -> Servers {
         let (standing, doubts) = (watch::Sender::new(Standing::Looking), watch::Sender::new(0));
-        Servers { directory, clock, standing, doubts }
+        let rate = Arc::new(Rate::new("limits.rpc_rate", RATE_EXCEEDED, None, 0, clock.clone()));
+        Servers { directory, clock, standing, doubts, rate }
+    }
+
+    /// How many requests of clients per second are passed on, and how many at once after a pause; `None`: all. What this
+    /// agent asks for itself, and heartbeats, do not count.
+    pub fn set_rate(&self, per_second: Option<f64>, burst: u32) {
+        self.rate.set(per_second, burst);
+    }
+
+    /// A client's request is about to be passed on.
+    pub(super) fn admit(&self) -> Result<(), Busy> {
+        self.rate.take()
     }
 
     /// How many servers are there, as far as this agent knows.

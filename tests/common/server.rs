@@ -116,6 +116,13 @@ impl Server {
         SocketAddr::from(([127, 0, 0, 1], port.expect("a port of gossip")))
     }
 
+    /// Where other servers and agents reach it, on loopback.
+    pub(crate) fn server_addr(&self) -> SocketAddr {
+        let own = self.get("/v1/agent/self").ok().json();
+        let port = own["DebugConfig"]["ServerPort"].as_u64().and_then(|port| u16::try_from(port).ok());
+        SocketAddr::from(([127, 0, 0, 1], port.expect("a server port")))
+    }
+
     /// The value of a counter; 0 if it is not there.
     pub(crate) fn counter(&self, name: &str, labels: &[&str]) -> u64 {
         let text = self.get("/metrics").ok().text();

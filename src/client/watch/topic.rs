@@ -2,17 +2,14 @@
 
 use super::ring::{Frame, Ring, Slot};
 use super::watched::{Position, Taken, Watched, Why};
+use crate::client::backoff::Backoff;
 use crate::client::servers::{Server, Servers};
 use crate::clock::Clock;
 use bytes::Bytes;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
 use tonic::{Code, Status, Streaming};
-
-/// Pause before a broken stream is opened again, and a random part of it.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// How far a topic is.
 #[derive(Clone, Debug)]
@@ -176,6 +173,7 @@ impl<W: Watched> Topic<W> {
 
 /// Watches at one server after the other, each from where the last one ended.
 async fn run<W: Watched>(shared: Arc<Shared<W>>, servers: Servers, clock: Clock, mut request: W::Request) {
+    let mut backoff = Backoff::new(clock.clone());
     loop {
         shared.shelf().kind.resume(&mut request);
         let (server, opened) = open::<W>(&servers, &clock, &request).await;
@@ -183,7 +181,10 @@ async fn run<W: Watched>(shared: Arc<Shared<W>>, servers: Servers, clock: Clock,
             Ok(mut stream) => loop {
                 tokio::select! {
                     message = stream.message() => match message {
-                        Ok(Some(message)) => shared.take(message),
+                        Ok(Some(message)) => {
+                            backoff.succeeded();
+                            shared.take(message);
+                        }
                         Ok(None) => break Status::unavailable("the server ended the stream"),
                         Err(status) => break status,
                     },
@@ -199,7 +200,7 @@ async fn run<W: Watched>(shared: Arc<Shared<W>>, servers: Servers, clock: Clock,
             shared.news.send_replace(());
             return;
         }
-        pause(&clock).await;
+        backoff.pause(&ended).await;
     }
 }
 
@@ -209,6 +210,7 @@ pub(super) async fn open<W: Watched>(
     clock: &Clock,
     request: &W::Request,
 ) -> (Server, Result<Streaming<W::Answer>, Status>) {
+    let mut backoff = Backoff::new(clock.clone());
     loop {
         let server = servers.up().await;
         match W::open(server.channel.clone(), request.clone()).await {
@@ -216,7 +218,7 @@ pub(super) async fn open<W: Watched>(
             Err(status) if is_final(status.code()) => return (server, Err(status)),
             Err(status) => {
                 broken(servers, &server, &status);
-                pause(clock).await;
+                backoff.pause(&status).await;
             }
         }
     }
@@ -231,8 +233,7 @@ fn broken(servers: &Servers, server: &Server, status: &Status) {
 
 /// Before the next try.
 pub(super) async fn pause(clock: &Clock) {
-    let [a, ..] = clock.random();
-    tokio::time::sleep(PAUSE + PAUSE / 256 * u32::from(a)).await;
+    tokio::time::sleep(Backoff::new(clock.clone()).failed(None)).await;
 }
 
 /// Asking again would not help.
