@@ -88,6 +88,11 @@ pub fn snapshot_archive(bytes: &[u8]) {
     }
 }
 
+/// What comes to a member of the pool; the first byte says in which way.
+pub fn gossip(bytes: &[u8]) {
+    crate::gossip::fuzz::received(bytes);
+}
+
 /// A JSON body; the first byte says which endpoint reads it.
 pub fn http_body(bytes: &[u8]) {
     crate::http::fuzz::body(bytes);

@@ -5,8 +5,10 @@
 //! nobody is answered from a state that is not caught up.
 
 mod client;
+mod entrances;
 mod gossip;
 mod options;
+mod places;
 mod reload;
 mod servers;
 mod socket;
@@ -23,6 +25,7 @@ use crate::service::{Core, Facts};
 use crate::watch::Hub;
 use crate::{dns, footprint, grpc, http};
 use anyhow::{Context, bail};
+use entrances::Entrances;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use reload::{Live, Reloader};
 use servers::Servers;
@@ -53,7 +56,7 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     }
     let metrics = install_metrics()?;
     let mut listeners = Listeners::bind(&config).await?;
-    let clock = Clock::system();
+    let (clock, entrances) = (Clock::system(), Entrances::of(&config));
     let hub = Arc::new(Hub::new());
     let node = own_node(&config, &listeners);
     let raft = raft::start(raft_options(&config, &clock, &node), hub.clone()).await;
@@ -63,11 +66,13 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     let pool = joining.gossip.clone();
     let core = Core::new(raft.clone(), hub, clock.clone(), facts);
     core.set_gossip(pool.clone());
+    core.admission().set(entrances::bounds(&config.limits));
     joining.join_at_start().await?;
     let (directory, telling) = gossip::directory(&pool);
     let telling = AbortOnDropHandle::new(tokio::spawn(telling));
     let founding = servers::founding(&config, node);
-    let servers = Servers::start(listeners.server.take(), &core, &raft, founding, directory, &clock, &config.autopilot);
+    let listener = listeners.server.take().map(|listener| (listener, entrances.server.clone()));
+    let servers = Servers::start(listener, &core, &raft, founding, directory, &clock, &config.autopilot);
     // Only now, because a leader may be needed, and there is none before the others are answered.
     let agent = Agent::start(Arc::new(core.clone()), options::agent(&config), config.definitions.clone()).await?;
     servers.caught_up(&config).await?;
@@ -82,7 +87,8 @@ pub async fn run(config: Config, started: Started) -> anyhow::Result<()> {
     tasks.spawn(infallible(agent.clone().run()));
     gossip::run(joining, &config, (&core, &agent), &mut tasks);
     let told = (metrics, started.monitor.clone());
-    let live = listeners.serve(&config, (&core, &servers.door), &agent, told, &mut tasks).await?;
+    let live = Live::of(&config, entrances, core.clone());
+    listeners.serve(&config, (&core, &servers.door), (&agent, &live), told, &mut tasks).await?;
     let (node_name, end) = (config.node_name.clone(), gossip::Ending::of(&config));
     watches.set(&config.watches);
     let reloader = Reloader::new(config, started, clock, agent.clone(), live, watches);
@@ -307,28 +313,27 @@ impl Listeners {
         self,
         config: &Config,
         (core, door): (&Core, &grpc::peer::Door),
-        agent: &Agent,
+        (agent, live): (&Agent, &Live),
         told: (PrometheusHandle, Monitor),
         to: &mut JoinSet<anyhow::Result<()>>,
-    ) -> anyhow::Result<Live> {
-        let live = Live::of(config);
-        let http = http::Front::new(http::Source::Here(core.clone()), options::http(config, agent, &live, told));
+    ) -> anyhow::Result<()> {
+        let http = http::Front::new(http::Source::Here(core.clone()), options::http(config, agent, live, told));
         let grpc = grpc::Front::new(core.clone()).await.context("gRPC server")?;
         let dns = Arc::new(dns::Asked::new(core, &live.dns).context("DNS server")?);
         servers::open(door, core, grpc.clone(), http.clone(), dns);
         if !self.http.is_empty() {
-            to.spawn(infallible(http::serve(self.http, http)));
+            to.spawn(infallible(http::serve(self.http, http, live.entrances.http.clone())));
         }
         if !self.grpc.is_empty() {
-            let (clock, stop) = (core.clock().clone(), core.ending());
-            to.spawn(async move { grpc::serve(self.grpc, grpc, clock, stop).await.context("gRPC server") });
+            let (entrance, clock, stop) = (live.entrances.grpc.clone(), core.clock().clone(), core.ending());
+            to.spawn(async move { grpc::serve(self.grpc, grpc, entrance, clock, stop).await.context("gRPC server") });
         }
         if !self.dns.addresses().is_empty() {
             let core = core.clone();
             let options = live.dns.clone();
             to.spawn(async move { self.dns.serve(core, options).await.context("DNS server") });
         }
-        Ok(live)
+        Ok(())
     }
 }
 

@@ -13,6 +13,8 @@ mod dialect;
 mod etcd;
 mod load;
 mod null;
+#[path = "../common/process.rs"]
+mod process;
 mod report;
 mod stats;
 mod sys;

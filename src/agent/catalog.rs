@@ -49,6 +49,9 @@ pub trait Catalog: Send + Sync + 'static {
     /// Proposes a write.
     fn write(&self, write: CatalogWrite) -> BoxFuture<'static, Result<(), Error>>;
 
+    /// How many writes may be on their way at once.
+    fn writes_at_once(&self) -> usize;
+
     /// How many nodes there are.
     fn nodes(&self) -> usize;
 
@@ -108,6 +111,11 @@ impl Catalog for Core {
                 CatalogWrite::Deregister(command) => core.catalog_deregister(command).await.map(drop),
             }
         })
+    }
+
+    fn writes_at_once(&self) -> usize {
+        // All of a round: they share the sync of a log entry.
+        256
     }
 
     fn nodes(&self) -> usize {

@@ -1,13 +1,14 @@
 //! The catalog as servers have it, for the agent of this node.
 
+use super::backoff::Backoff;
 use super::servers::{Server, Servers};
 use crate::agent::{Catalog, CatalogWrite};
 use crate::clock::Clock;
-use crate::command::{Command, Record, Rejection};
-use crate::grpc::peer::MESSAGE_MAX;
+use crate::command::{Command, Record, Rejection, UpdateCoordinates};
+use crate::grpc::peer::{MESSAGE_MAX, row_digest};
 use crate::machine::State;
 use crate::machine::rows::Loader;
-use crate::model::{Text, fold};
+use crate::model::{Coordinate, Text, fold};
 use crate::proto::internal as pb;
 use crate::proto::internal::agent_service_client::AgentServiceClient;
 use crate::service::{Error, Facts};
@@ -25,10 +26,10 @@ use tonic::transport::Channel;
 const WATCH_MS: u32 = 60_000;
 /// How long a server may take.
 const LIMIT: Duration = Duration::from_secs(12);
+/// Writes that are on their way at once: a thousand agents that begin at the same time do not wait too long for each other.
+const WRITES_AT_ONCE: usize = 16;
 /// Nodes that are kept: this one, and those that alias checks follow.
 const NODES_MAX: usize = 1024;
-/// Pause after a failure.
-const PAUSE: Duration = Duration::from_secs(1);
 
 /// The servers' catalog. Clones share everything.
 #[derive(Clone)]
@@ -39,9 +40,37 @@ struct Inner {
     facts: Facts,
     clock: Clock,
     stop: CancellationToken,
-    /// What was last heard of each node, with its revision.
-    known: Mutex<HashMap<Text, (u64, Arc<State>)>>,
+    /// What was last heard of each node.
+    known: Mutex<HashMap<Text, Known>>,
     nodes: AtomicUsize,
+}
+
+/// A node as a server has told it.
+#[derive(Clone, Default)]
+struct Known {
+    revision: u64,
+    /// By digest.
+    rows: Arc<HashMap<u64, pb::Row>>,
+    /// What they make.
+    state: Arc<State>,
+}
+
+impl Known {
+    /// With what a server has answered.
+    fn updated(&self, answer: pb::NodeViewResponse) -> Result<Known, Error> {
+        let mut rows = if answer.partial { (*self.rows).clone() } else { HashMap::new() };
+        for gone in &answer.gone {
+            rows.remove(gone);
+        }
+        rows.extend(answer.rows.into_iter().map(|row| (row_digest(&row), row)));
+        let mut loader = Loader::new();
+        for row in rows.values() {
+            let table = u8::try_from(row.table).map_err(|_| Error::Internal("a row of no table".to_owned()))?;
+            loader.push(table, &row.key, &row.value).map_err(|e| Error::Internal(e.to_string()))?;
+        }
+        let state = Arc::new(loader.finish().state);
+        Ok(Known { revision: answer.revision, rows: Arc::new(rows), state })
+    }
 }
 
 impl Remote {
@@ -51,7 +80,7 @@ impl Remote {
         Remote(Arc::new(Inner { servers, facts, clock, stop, known, nodes }))
     }
 
-    fn locked(&self) -> MutexGuard<'_, HashMap<Text, (u64, Arc<State>)>> {
+    fn locked(&self) -> MutexGuard<'_, HashMap<Text, Known>> {
         // Every change of it is a single call.
         self.0.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -74,37 +103,36 @@ impl Remote {
     async fn ask(&self, node: Text, wait_ms: u32) -> Result<Arc<State>, Error> {
         let server = self.0.servers.pick().await.ok_or(Error::NoLeader)?;
         let key = fold(&node);
-        let before = self.locked().get(&key).cloned();
-        let seen = before.as_ref().map_or(0, |(revision, _)| *revision);
-        let request = pb::NodeViewRequest { node: node.to_string(), wait_ms, seen };
+        let before = self.locked().get(&key).cloned().unwrap_or_default();
+        let have = before.rows.keys().copied().collect();
+        let request = pb::NodeViewRequest { node: node.to_string(), wait_ms, seen: before.revision, have };
         let limit = LIMIT + Duration::from_millis(wait_ms.into());
         let mut client = Remote::client(&server);
         let answer = tokio::time::timeout(limit, client.node_view(request)).await.map_err(|_| Error::NoLeader)?;
         let answer = answer.map_err(|status| self.failed(&server, &status))?.into_inner();
         self.0.nodes.store(answer.nodes as usize, Ordering::Relaxed);
-        if let Some((revision, state)) = before.filter(|(revision, _)| *revision == answer.revision) {
-            debug_assert_eq!(revision, answer.revision);
-            return Ok(state);
+        if answer.revision == before.revision {
+            return Ok(before.state);
         }
-        let mut loader = Loader::new();
-        for row in answer.rows {
-            let table = u8::try_from(row.table).map_err(|_| Error::Internal("a row of no table".to_owned()))?;
-            loader.push(table, &row.key, &row.value).map_err(|e| Error::Internal(e.to_string()))?;
-        }
-        let state = Arc::new(loader.finish().state);
+        let now = before.updated(answer)?;
+        let state = now.state.clone();
         let mut known = self.locked();
         if known.len() >= NODES_MAX {
             known.clear();
         }
-        known.insert(key, (answer.revision, state.clone()));
+        known.insert(key, now);
         Ok(state)
     }
 
-    async fn propose(&self, write: CatalogWrite) -> Result<(), Error> {
-        let command = match write {
-            CatalogWrite::Register(command) => Command::CatalogRegister(command),
-            CatalogWrite::Deregister(command) => Command::CatalogDeregister(command),
-        };
+    /// Tells where this node is in the space of round trip times.
+    ///
+    /// # Errors
+    /// No server has taken it.
+    pub async fn place(&self, coordinate: Coordinate) -> Result<(), Error> {
+        self.propose(Command::UpdateCoordinates(UpdateCoordinates { coordinates: vec![coordinate] })).await
+    }
+
+    async fn propose(&self, command: Command) -> Result<(), Error> {
         let server = self.0.servers.pick().await.ok_or(Error::NoLeader)?;
         let record = Record { time_ms: 0, request_id: None, command }.encode().into();
         let mut client = Remote::client(&server);
@@ -141,7 +169,7 @@ impl Catalog for Remote {
     }
 
     fn known(&self, node: &str) -> Arc<State> {
-        self.locked().get(&fold(node)).map(|(_, state)| state.clone()).unwrap_or_default()
+        self.locked().get(&fold(node)).map(|known| known.state.clone()).unwrap_or_default()
     }
 
     fn view(&self, node: &str) -> BoxFuture<'static, Result<Arc<State>, Error>> {
@@ -153,11 +181,12 @@ impl Catalog for Remote {
         let first = (self.clone(), Text::from(node));
         stream::unfold(first, |(this, node)| async move {
             let before = this.known(&node);
+            let mut backoff = Backoff::new(this.0.clock.clone());
             loop {
                 match this.ask(node.clone(), WATCH_MS).await {
-                    Ok(now) if Arc::ptr_eq(&before, &now) => {}
+                    Ok(now) if Arc::ptr_eq(&before, &now) => backoff.succeeded(),
                     Ok(_) => return Some(((), (this, node))),
-                    Err(_) => tokio::time::sleep(PAUSE).await,
+                    Err(_) => tokio::time::sleep(backoff.failed(None)).await,
                 }
             }
         })
@@ -166,7 +195,15 @@ impl Catalog for Remote {
 
     fn write(&self, write: CatalogWrite) -> BoxFuture<'static, Result<(), Error>> {
         let this = self.clone();
-        Box::pin(async move { this.propose(write).await })
+        let command = match write {
+            CatalogWrite::Register(command) => Command::CatalogRegister(command),
+            CatalogWrite::Deregister(command) => Command::CatalogDeregister(command),
+        };
+        Box::pin(async move { this.propose(command).await })
+    }
+
+    fn writes_at_once(&self) -> usize {
+        WRITES_AT_ONCE
     }
 
     fn nodes(&self) -> usize {

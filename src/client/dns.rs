@@ -1,4 +1,7 @@
-//! Questions of DNS: a server answers; while none can be reached, what it said last.
+//! Questions of DNS: a server answers; while none can be reached or it fails, what it said last.
+//!
+//! An answer is not given twice for the sake of its time to live: servers shuffle their answers, and a cache that must
+//! save questions is the client's.
 
 use super::kept::Kept;
 use super::servers::Servers;
@@ -14,6 +17,12 @@ const LIMIT: Duration = Duration::from_secs(3);
 const KEPT_MAX: usize = 16_384;
 const KEPT_BYTES_MAX: usize = 8 << 20;
 
+/// Where an answer says how it went, and some of what it can say (RFC 1035, 4.1.1).
+const RCODE: u8 = 0x0f;
+const NO_ERROR: u8 = 0;
+const SERVER_FAILURE: u8 = 2;
+const NAME_ERROR: u8 = 3;
+
 /// Asks these servers.
 pub fn dns(servers: Servers) -> AskServers {
     let kept = Arc::new(Kept::<Vec<u8>, Vec<u8>>::new(KEPT_MAX, KEPT_BYTES_MAX));
@@ -22,14 +31,22 @@ pub fn dns(servers: Servers) -> AskServers {
         Box::pin(async move {
             // Everything but the id; it may be cut off over UDP.
             let key: Vec<u8> = message.get(2..)?.iter().copied().chain([u8::from(tcp)]).collect();
-            if let Some(reply) = ask(&servers, &message, tcp).await {
-                // A failure says nothing that is worth keeping.
-                if reply.get(3).is_some_and(|flags| matches!(flags & 0x0f, 0 | 3)) {
-                    kept.put(key, Arc::new(reply.clone()), message.len() + reply.len());
+            let reply = match servers.admit() {
+                Ok(()) => ask(&servers, &message, tcp).await,
+                Err(_) => None,
+            };
+            // A failure says nothing that is worth keeping, and less than what was said before.
+            match reply.as_ref().and_then(|reply| reply.get(3)).map(|flags| flags & RCODE) {
+                Some(NO_ERROR | NAME_ERROR) => {
+                    let said = reply?;
+                    kept.put(key, Arc::new(said.clone()), message.len() + said.len());
+                    return Some(said);
                 }
-                return Some(reply);
+                None | Some(SERVER_FAILURE) => {}
+                Some(_) => return reply,
             }
-            let mut reply = (*kept.get(&key)?.0).clone();
+            let Some((said, _)) = kept.get(&key) else { return reply };
+            let mut reply = (*said).clone();
             reply.get_mut(..2)?.copy_from_slice(message.get(..2)?);
             Some(reply)
         })

@@ -1,31 +1,44 @@
-//! The public gRPC API of an agent that is no server: watches are shared, everything else is passed on to a server.
+//! The public gRPC API of an agent that is no server: streams that tell what changes are shared, everything else is passed
+//! on to a server.
 
 use super::servers::Servers;
-use super::watch::{FrameCodec, Watches};
+use super::watch::Streams;
 use crate::clock::Clock;
+use crate::grpc::{status, watch_place};
+use crate::service::Error;
+use crate::service::admission::Held;
 use futures::future::BoxFuture;
+use http_body_util::BodyExt;
 use std::convert::Infallible;
 use std::task::{Context, Poll};
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 use tonic::body::Body;
-use tonic::server::Grpc as Server;
-use tonic::{Request, Status};
-use tower::{Service, ServiceExt, service_fn};
+use tower::{Service, ServiceExt};
 
-const WATCH: &str = "/lictor.v1.DiscoveryService/Watch";
+/// Never held up: one that is late costs a session.
+const HEARTBEATS: [&str; 2] = ["/lictor.v1.SessionService/Attach", "/lictor.v1.SessionService/KeepAliveSession"];
 
 /// The API. Clones share everything.
 #[derive(Clone)]
 pub struct Grpc {
     servers: Servers,
-    watches: Watches,
+    streams: Streams,
 }
 
 impl Grpc {
     /// Through these servers. `stop`: this process begins to stop.
     pub fn new(servers: Servers, clock: Clock, stop: CancellationToken) -> Grpc {
-        Grpc { watches: Watches::new(servers.clone(), clock, stop), servers }
+        Grpc { streams: Streams::new(&servers, &clock, &stop), servers }
     }
+}
+
+/// A body that keeps its place on the connection to its end.
+fn kept(body: Body, place: Option<Held>) -> Body {
+    Body::new(body.map_frame(move |frame| {
+        let _held = &place;
+        frame
+    }))
 }
 
 impl Service<http::Request<Body>> for Grpc {
@@ -38,16 +51,19 @@ impl Service<http::Request<Body>> for Grpc {
     }
 
     fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        if let Some(answer) = self.streams.of(request.uri().path()) {
+            let place = match watch_place(request.extensions()) {
+                Ok(place) => place,
+                Err(busy) => return Box::pin(std::future::ready(Ok(busy.into_http()))),
+            };
+            let answering = answer(request);
+            return Box::pin(async move { Ok(answering.await.map(|body| kept(body, place))) });
+        }
         let this = self.clone();
-        if request.uri().path() == WATCH {
-            return Box::pin(async move {
-                let call = service_fn(move |r: Request<_>| {
-                    let watches = this.watches.clone();
-                    async move { watches.watch(r.into_inner()).await }
-                });
-                let mut server = Server::new(FrameCodec).accept_compressed(tonic::codec::CompressionEncoding::Gzip);
-                Ok(server.server_streaming(call, request).await)
-            });
+        if !HEARTBEATS.contains(&request.uri().path())
+            && let Err(busy) = this.servers.admit()
+        {
+            return Box::pin(std::future::ready(Ok(status(Error::Overloaded(busy)).into_http())));
         }
         Box::pin(async move {
             let Some(server) = this.servers.pick().await else {

@@ -1,7 +1,8 @@
 //! Requests of HTTP that a server has to answer.
 //!
 //! A read is asked of another server when one fails, equal long polls and equal stale reads share one request, and while
-//! no server can be reached the last answer is given with its age, unless the read is to be consistent. A poll that joins
+//! no server can be reached, or the one that is asked knows no leader, the last answer is given with its age, unless the
+//! read is to be consistent. A poll that joins
 //! another one may get an answer that was on its way when it came; the next poll shows what is newer. A write is sent once
 //! more only if it was certainly not received.
 
@@ -10,9 +11,10 @@ use super::kept::Kept;
 use super::servers::Servers;
 use crate::grpc::peer::is_refused;
 use crate::http::{ASKER, PassedBody, Upstream};
+use crate::service::admission::Busy;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
-use http::header::{ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, VARY};
+use http::header::{ACCEPT_ENCODING, AGE, CACHE_CONTROL, CONTENT_TYPE, HeaderMap, RETRY_AFTER, VARY};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Body as _;
@@ -39,8 +41,15 @@ const KEPT_BYTES_MAX: usize = 128 << 20;
 /// How long a poll waits that names no time, and at most.
 const WAIT: (Duration, Duration) = (Duration::from_secs(300), Duration::from_secs(600));
 
+/// A poll that waits asks a server again so long after it knew no leader.
+const LEADERLESS_PAUSE: Duration = Duration::from_secs(1);
+
+/// Heartbeats of sessions.
+const RENEW: &str = "/v1/session/renew/";
 /// Consul's words for it.
 const NO_SERVERS: &str = "No known Consul servers";
+/// What a server says that knows no leader.
+const NO_LEADER: &[u8] = b"No cluster leader";
 
 /// What decides on the answer to a read: the request line, whether it may be packed, and what caches were told.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -64,6 +73,16 @@ enum Failed {
     Away,
     /// It went wrong on the way.
     Broken(Arc<str>),
+    /// The server that was asked says that it knows no leader.
+    Leaderless(Arc<Answered>),
+    /// Too many are asked.
+    Limited(Arc<Busy>),
+}
+
+impl From<Busy> for Failed {
+    fn from(busy: Busy) -> Failed {
+        Failed::Limited(Arc::new(busy))
+    }
 }
 
 type Outcome = Result<Arc<Answered>, Failed>;
@@ -128,12 +147,20 @@ impl Http {
                 }
                 Err(failed) => failed,
             };
+            if let Failed::Limited(_) = failed {
+                return failure(&failed);
+            }
             let kept = self.0.kept.get(&keeps).filter(|_| !poll.consistent);
             let Some((answer, heard)) = kept else { return failure(&failed) };
             // Whoever waits for something newer goes on waiting, rather than ask again and again.
             if poll.index > 0 && answer.index() == poll.index && Instant::now() < until {
-                let back = tokio::time::timeout_at(until, self.0.servers.up()).await;
-                if back.is_ok() {
+                let back = async {
+                    if matches!(failed, Failed::Leaderless(_)) {
+                        tokio::time::sleep(LEADERLESS_PAUSE).await;
+                    }
+                    self.0.servers.up().await
+                };
+                if tokio::time::timeout_at(until, back).await.is_ok() {
                     continue;
                 }
             }
@@ -151,6 +178,7 @@ impl Http {
     }
 
     async fn fetch(self, asked: Asked) -> Outcome {
+        self.0.servers.admit()?;
         let mut last = Failed::Away;
         for _ in 0..TRIES {
             let Some(server) = self.0.servers.pick().await else { return Err(last) };
@@ -166,6 +194,10 @@ impl Http {
                 headers.insert(CACHE_CONTROL, value.clone());
             }
             match whole(server.channel.clone(), request).await {
+                Ok(answer) if answer.is_leaderless() => {
+                    self.0.servers.doubt(&server);
+                    return Err(Failed::Leaderless(Arc::new(answer)));
+                }
                 Ok(answer) => return Ok(Arc::new(answer)),
                 Err(why) => {
                     self.0.servers.failed(&server);
@@ -179,6 +211,12 @@ impl Http {
     /// Everything else, and what is too large to be held: passed on as it comes.
     async fn pass(&self, request: Request<PassedBody>) -> Response<PassedBody> {
         let (mut head, body) = request.into_parts();
+        // A heartbeat that is late costs a session.
+        if !head.uri.path().starts_with(RENEW)
+            && let Err(busy) = self.0.servers.admit()
+        {
+            return failure(&busy.into());
+        }
         head.headers.insert(ASKER, self.0.asker.clone());
         let small = body.size_hint().upper().is_some_and(|size| size <= BODY_BYTES_MAX);
         if !small {
@@ -241,12 +279,17 @@ fn error_text(error: &dyn std::error::Error) -> String {
 }
 
 fn failure(failed: &Failed) -> Response<PassedBody> {
-    let text = match failed {
-        Failed::Away => NO_SERVERS.to_owned(),
-        Failed::Broken(why) => format!("rpc error making call: {why}"),
+    let (status, text) = match failed {
+        Failed::Away => (StatusCode::INTERNAL_SERVER_ERROR, NO_SERVERS.to_owned()),
+        Failed::Broken(why) => (StatusCode::INTERNAL_SERVER_ERROR, format!("rpc error making call: {why}")),
+        Failed::Leaderless(answer) => return answer.response(),
+        Failed::Limited(busy) => (StatusCode::TOO_MANY_REQUESTS, busy.reason.clone()),
     };
     let mut answer = Response::new(full(text.into()));
-    *answer.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    *answer.status_mut() = status;
+    if let Failed::Limited(busy) = failed {
+        answer.headers_mut().insert(RETRY_AFTER, busy.retry_after.as_secs().max(1).into());
+    }
     answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     answer.headers_mut().insert(VARY, HeaderValue::from_static("Accept-Encoding"));
     answer
@@ -262,6 +305,10 @@ impl Answered {
         *answer.status_mut() = self.status;
         *answer.headers_mut() = self.headers.clone();
         answer
+    }
+
+    fn is_leaderless(&self) -> bool {
+        self.status == StatusCode::INTERNAL_SERVER_ERROR && self.body == NO_LEADER
     }
 
     fn index(&self) -> u64 {

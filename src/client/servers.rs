@@ -6,6 +6,7 @@ use crate::cluster::{Directory, Presence};
 use crate::grpc::peer::connect;
 use crate::proto::internal::LingerRequest;
 use crate::proto::internal::peer_service_client::PeerServiceClient;
+use crate::service::admission::{Busy, Rate};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
@@ -15,6 +16,9 @@ use tracing::{info, warn};
 
 /// A server is asked for this long, and a random part of half of that.
 const ROTATE_AFTER: Duration = Duration::from_secs(120);
+/// A server that does not serve as it should is asked at least this long, so that agents do not run in circles while no
+/// server does.
+const DOUBT_AFTER: Duration = Duration::from_secs(30);
 /// Pause after no server could be reached.
 const RETRY: Duration = Duration::from_millis(500);
 /// A request waits so long for a connection that is being made.
@@ -33,6 +37,9 @@ pub struct Server {
     _watching: Arc<AbortOnDropHandle<()>>,
 }
 
+/// Consul's words.
+const RATE_EXCEEDED: &str = "RPC rate limit exceeded";
+
 #[derive(Clone, Debug)]
 enum Standing {
     /// Connections are being made.
@@ -49,12 +56,29 @@ pub struct Servers {
     directory: Directory,
     clock: Clock,
     standing: watch::Sender<Standing>,
+    /// The choice that is doubted.
+    doubts: watch::Sender<u64>,
+    /// How fast clients may ask.
+    rate: Arc<Rate>,
 }
 
 impl Servers {
     /// Chooses among these; needs [`Servers::run`].
     pub fn new(directory: Directory, clock: Clock) -> Servers {
-        Servers { directory, clock, standing: watch::Sender::new(Standing::Looking) }
+        let (standing, doubts) = (watch::Sender::new(Standing::Looking), watch::Sender::new(0));
+        let rate = Arc::new(Rate::new("limits.rpc_rate", RATE_EXCEEDED, None, 0, clock.clone()));
+        Servers { directory, clock, standing, doubts, rate }
+    }
+
+    /// How many requests of clients per second are passed on, and how many at once after a pause; `None`: all. What this
+    /// agent asks for itself, and heartbeats, do not count.
+    pub fn set_rate(&self, per_second: Option<f64>, burst: u32) {
+        self.rate.set(per_second, burst);
+    }
+
+    /// A client's request is about to be passed on.
+    pub(super) fn admit(&self) -> Result<(), Busy> {
+        self.rate.take()
     }
 
     /// How many servers are there, as far as this agent knows.
@@ -104,6 +128,24 @@ impl Servers {
         });
     }
 
+    /// This server answers, but knows no leader: it may be cut off from the others.
+    pub fn doubt(&self, server: &Server) {
+        self.doubts.send_replace(server.choice);
+    }
+
+    /// Resolves when it is time to ask another server than this one.
+    async fn turn_of_another(&self, server: &Server) {
+        let doubted = async {
+            tokio::time::sleep(self.jittered(DOUBT_AFTER)).await;
+            // The sender lives as long as `self`.
+            let _ = self.doubts.subscribe().wait_for(|choice| *choice == server.choice).await;
+        };
+        tokio::select! {
+            () = doubted => {}
+            () = tokio::time::sleep(self.jittered(ROTATE_AFTER)) => {}
+        }
+    }
+
     /// Keeps a server chosen, without end.
     pub async fn run(self) {
         let mut standing = self.standing.subscribe();
@@ -137,7 +179,7 @@ impl Servers {
                     tokio::select! {
                         () = self.replaced(&server) => {}
                         () = gone(directory.clone(), &server.address) => self.failed(&server),
-                        () = tokio::time::sleep(self.jittered(ROTATE_AFTER)) => {
+                        () = self.turn_of_another(&server) => {
                             choice += 1;
                             if let Some(other) = self.choose(Some(&server.address), choice).await {
                                 info!(server = %other.address, "asking this server from now on, as others do");

@@ -11,6 +11,7 @@ pub mod codec;
 mod convert;
 mod operator;
 mod outcome;
+mod weight;
 
 use crate::model::{
     Behavior, Check, Coordinate, Instance, InstanceKey, Lifecycle, LockKind, NodeBinding, NodeRecord, Override,

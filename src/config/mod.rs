@@ -36,7 +36,7 @@ pub(crate) use flags::parse_bool;
 pub use flags::{AgentFlags, Arity, Flag};
 pub use sections::{
     CheckSettings, DnsSettings, GossipSettings, HttpSettings, Limits, LogFile, LogSettings, QueryTimes, SoaSettings,
-    UnixSocket,
+    UnixSocket, Waiting,
 };
 pub use source::Format;
 pub use watch::{Params, Watch, WatchHandler, WatchPlan, WatchTarget};

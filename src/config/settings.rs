@@ -67,6 +67,10 @@ impl Settings {
         self.get(path)?.as_i64()
     }
 
+    pub(super) fn number(&self, path: &str) -> Option<f64> {
+        self.get(path)?.as_f64()
+    }
+
     pub(super) fn port(&self, path: &str, default: u16) -> Result<Option<u16>, ConfigError> {
         self.int(path).map_or(Ok(Some(default)), |n| address::port(path, n))
     }

@@ -9,12 +9,12 @@ use super::udp::{self, StateSource, Worker};
 use super::zone::{Identity, Zone};
 use crate::clock::Clock;
 use crate::machine::State;
+use crate::service::admission::{Budget, Connections, Share};
 use crate::service::{Core, Facts};
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::sync::{Arc, Mutex};
-use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -111,7 +111,7 @@ impl Bound {
             forwarder: forwarder.clone(),
             source: source.clone(),
             responder: Mutex::new(responder()),
-            free: Arc::new(Semaphore::new(connections.min(Semaphore::MAX_PERMITS))),
+            connections: bounded(connections),
             idle,
             stop: stop_all,
             tasks,
@@ -131,6 +131,12 @@ impl Bound {
         shared.tasks.wait().await;
         tokio::task::spawn_blocking(move || workers.join()).await.map_err(io::Error::other)?
     }
+}
+
+/// So many connections, of which one client has three quarters at most.
+fn bounded(connections: usize) -> Connections {
+    let share = Share { watches: 0, calls: 0 };
+    Connections::new("connections of DNS", connections - connections / 4, share, Budget::new(connections))
 }
 
 /// Threads that are told to end when nobody waits for them any more.

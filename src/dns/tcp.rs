@@ -4,12 +4,12 @@
 use super::recursor::Forwarder;
 use super::responder::{Forward, Outcome, Responder, TCP_REPLY_BYTES_MAX, Transport};
 use super::udp::StateSource;
+use crate::service::admission::Connections;
 use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -29,8 +29,8 @@ pub(super) struct Shared {
     pub(super) responder: Mutex<Responder>,
     /// Asks recursors.
     pub(super) forwarder: Arc<Forwarder>,
-    /// Free connections.
-    pub(super) free: Arc<Semaphore>,
+    /// Counts connections.
+    pub(super) connections: Connections,
     /// A connection is closed after this long without a query.
     pub(super) idle: Duration,
     /// The server ends.
@@ -46,8 +46,8 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             () = shared.stop.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 tracing::warn!(%error, "cannot accept dns connections");
                 tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -55,12 +55,12 @@ pub(super) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
             }
         };
         // Above the limit the connection is closed at once: clients try another server.
-        let Ok(permit) = shared.free.clone().try_acquire_owned() else { continue };
+        let Some(place) = shared.connections.enter(peer.ip()).filter(|place| place.check().is_ok()) else { continue };
         let connection = shared.clone();
         shared.tasks.spawn(async move {
             // A client that goes away in the middle is no news.
             let _ = serve(stream, &connection).await;
-            drop(permit);
+            drop(place);
         });
     }
 }

@@ -16,6 +16,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use thiserror::Error;
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
@@ -41,7 +42,7 @@ pub(super) enum Command {
     Finish { body: Vec<u8>, join: bool, reply: oneshot::Sender<Result<(), String>> },
     ForceLeave { name: String, prune: bool, reply: oneshot::Sender<bool> },
     SetTags { tags: BTreeMap<String, String>, reply: oneshot::Sender<Result<(), TagsTooLarge>> },
-    Event(Vec<u8>),
+    Event { time: u64, body: Vec<u8> },
     Places(oneshot::Sender<(Coordinate, Vec<Coordinate>)>),
     Health(oneshot::Sender<(u32, u64)>),
     Leave(oneshot::Sender<()>),
@@ -54,6 +55,7 @@ pub(super) struct Inner {
     pub(super) commands: mpsc::Sender<Command>,
     pub(super) members: watch::Sender<Arc<Members>>,
     pub(super) events: broadcast::Sender<Bytes>,
+    pub(super) event_time: AtomicU64,
 }
 
 /// Gossip of this process. Cheap to clone; the tasks end with the last clone.
@@ -136,7 +138,8 @@ impl Gossip {
         let members = watch::Sender::new(Arc::new(engine.members().unwrap_or_default()));
         let (events, _) = broadcast::channel(EVENTS_MAX);
         let keyring = Keyring::new(protection)?;
-        let inner = Arc::new(Inner { identity, clock, keyring, commands, members, events });
+        let event_time = AtomicU64::new(0);
+        let inner = Arc::new(Inner { identity, clock, keyring, commands, members, events, event_time });
         let stop = CancellationToken::new();
         let driver = Driver {
             engine,
@@ -196,10 +199,16 @@ impl Gossip {
         self.inner.command(|reply| Command::SetTags { tags, reply }).await.unwrap_or(Ok(()))
     }
 
-    /// Sends a message of at most some hundred bytes to all other nodes, best effort.
-    pub fn fire_event(&self, body: Vec<u8>) {
+    /// Sends a message of at most some hundred bytes to all other nodes, best effort. `time`: above
+    /// [`Gossip::event_time`] and above that of every event that the caller has heard of.
+    pub fn fire_event(&self, time: u64, body: Vec<u8>) {
         // Lost if gossip has ended or has more to do than it can.
-        let _ = self.inner.commands.try_send(Command::Event(body));
+        let _ = self.inner.commands.try_send(Command::Event { time, body });
+    }
+
+    /// The Lamport time of the latest event that this member, or one with which it has exchanged, has heard of.
+    pub fn event_time(&self) -> u64 {
+        self.inner.event_time.load(Ordering::Relaxed)
     }
 
     /// The messages of other nodes from now on.

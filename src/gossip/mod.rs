@@ -12,6 +12,8 @@
 mod directory;
 mod engine;
 mod envelope;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzz;
 mod handle;
 mod keyring;
 mod member;

@@ -10,6 +10,7 @@ use prost::Message;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UdpSocket};
 use tokio::sync::{Semaphore, mpsc, oneshot};
@@ -154,7 +155,7 @@ impl Driver {
             Command::Finish { body, join, reply } => drop(reply.send(self.engine.finish_exchange(&body, join))),
             Command::ForceLeave { name, prune, reply } => drop(reply.send(self.engine.force_leave(&name, prune))),
             Command::SetTags { tags, reply } => drop(reply.send(self.engine.set_tags(tags))),
-            Command::Event(body) => self.engine.fire_event(body),
+            Command::Event { time, body } => self.engine.fire_event(time, body),
             Command::Places(reply) => drop(reply.send(self.engine.places())),
             Command::Health(reply) => drop(reply.send((self.engine.doubt(), self.engine.generation()))),
             // Taken by the caller; a second one gets its answer when its sender is dropped.
@@ -199,6 +200,7 @@ impl Driver {
             metrics::gauge!("lictor_gossip_members").set(members.count(Status::Alive) as f64);
             self.shared.members.send_replace(Arc::new(members));
         }
+        self.shared.event_time.fetch_max(self.engine.event_time(), Ordering::Relaxed);
         for event in self.engine.events() {
             // Nobody may be listening.
             let _ = self.shared.events.send(Bytes::from(event));

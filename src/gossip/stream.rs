@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -27,7 +27,7 @@ pub(super) async fn write_frame(stream: &mut TcpStream, packet: &[u8]) -> io::Re
 }
 
 /// Reads one frame; `None` at the end. Memory grows with what has come, not with what was announced.
-pub(super) async fn read_frame(stream: &mut TcpStream) -> io::Result<Option<Vec<u8>>> {
+pub(super) async fn read_frame(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<Option<Vec<u8>>> {
     let mut length = [0; 4];
     match stream.read_exact(&mut length).await {
         Ok(_) => {}

@@ -58,6 +58,9 @@ pub(super) struct EventBody {
     pub(super) id: Vec<u8>,
     #[prost(bytes = "vec", tag = "2")]
     pub(super) body: Vec<u8>,
+    /// Lamport time: later than all that its sender had heard of.
+    #[prost(uint64, tag = "3")]
+    pub(super) time: u64,
 }
 
 /// One piece of news.
@@ -111,6 +114,12 @@ pub(super) struct ExchangeBody {
     /// Which key the sender encrypts with.
     #[prost(bytes = "vec", tag = "6")]
     pub(super) primary_key: Vec<u8>,
+    /// The Lamport time of the latest event that the sender has heard of.
+    #[prost(uint64, tag = "7")]
+    pub(super) event_time: u64,
+    /// The latest events, for those whom they have not reached.
+    #[prost(message, repeated, tag = "8")]
+    pub(super) events: Vec<EventBody>,
 }
 
 /// A request about keys.

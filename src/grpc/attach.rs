@@ -17,6 +17,7 @@ use crate::model::{InstanceKey, Override, RequestId, ServiceKey, Session, Sessio
 use crate::proto::v1 as pb;
 use crate::proto::v1::attach_request::{Op, Open};
 use crate::proto::v1::attach_response::{Acked, Event, Expired, Migrate, Opened, Overridden};
+use crate::service::admission::Held;
 use crate::service::{Core, Error, Proof};
 use crate::watch::{Subscription, Topic};
 use bytes::Bytes;
@@ -26,6 +27,7 @@ use prost::Message;
 use sha2::{Digest, Sha256};
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_stream::wrappers::ReceiverStream;
 use tonic::{Status, Streaming};
@@ -35,13 +37,18 @@ pub(super) type Answers = BoxStream<'static, Result<pb::AttachResponse, Status>>
 
 /// Answers that a client may leave unread; one more ends the stream.
 const UNREAD_MAX: usize = 256;
+/// A lease is not renewed more often than this while a request of its stream is being done.
+const RENEW_EVERY_MIN: Duration = Duration::from_millis(200);
 /// Within which a client should be elsewhere when this server stops.
 const MIGRATE_WITHIN_MS: u64 = 2_000;
 
 /// Begins, on a task of its own, so that heartbeats count even while the client reads slowly.
-pub(super) fn start(core: Core, requests: Streaming<pb::AttachRequest>) -> Answers {
+pub(super) fn start(core: Core, requests: Streaming<pb::AttachRequest>, place: Option<Held>) -> Answers {
     let (answers, queue) = mpsc::channel(UNREAD_MAX);
-    tokio::spawn(run(core, requests, answers));
+    tokio::spawn(async move {
+        run(core, requests, answers).await;
+        drop(place);
+    });
     ReceiverStream::new(queue).boxed()
 }
 
@@ -236,9 +243,22 @@ impl Stream {
     }
 
     /// Does what was asked. Every message renews the lease, whatever becomes of it.
-    async fn act(&mut self, seq: u64, op: Option<Op>) -> Result<u64, Error> {
+    async fn act(&self, seq: u64, op: Option<Op>) -> Result<u64, Error> {
         let op = op.ok_or_else(|| Invalid::new("op", "is required"))?;
         self.core.keep_alive(&self.proof).await?;
+        let every = Duration::from_millis(self.session.ttl_ms / 3).max(RENEW_EVERY_MIN);
+        let mut doing = std::pin::pin!(self.perform(seq, op));
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut doing => return done,
+                // Heartbeats behind it are not read, and a write that waits for its turn must not cost the session.
+                () = tokio::time::sleep(every) => self.core.keep_alive(&self.proof).await.map(drop)?,
+            }
+        }
+    }
+
+    async fn perform(&self, seq: u64, op: Op) -> Result<u64, Error> {
         let id = Some(request_id(&self.session.id, seq));
         Ok(match op {
             Op::Open(_) => return Err(Error::invalid("op", "open is allowed as the first message only")),

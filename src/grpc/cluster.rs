@@ -1,9 +1,11 @@
 //! `lictor.v1.ClusterService`.
 
 use super::convert::header::header;
+use super::entrance::watch_place;
 use super::status::status;
 use crate::proto::v1 as pb;
 use crate::proto::v1::cluster_service_server::ClusterService;
+use crate::service::admission::Held;
 use crate::service::{Core, Error, Member};
 use futures::stream::BoxStream;
 use tonic::{Request, Response, Status};
@@ -19,6 +21,8 @@ struct Watcher {
     core: Core,
     seen: Option<Vec<Member>>,
     ended: bool,
+    /// On the connection.
+    _place: Option<Held>,
 }
 
 impl Watcher {
@@ -61,8 +65,9 @@ fn member_out(member: &Member) -> pb::Member {
 impl ClusterService for Cluster {
     type WatchMembersStream = Members;
 
-    async fn watch_members(&self, _: Request<pb::WatchMembersRequest>) -> Result<Response<Members>, Status> {
-        let watcher = Watcher { core: self.core.clone(), seen: None, ended: false };
+    async fn watch_members(&self, request: Request<pb::WatchMembersRequest>) -> Result<Response<Members>, Status> {
+        let place = watch_place(request.extensions())?;
+        let watcher = Watcher { core: self.core.clone(), seen: None, ended: false, _place: place };
         let stream = futures::stream::unfold(watcher, |mut watcher| async move {
             let item = watcher.next().await?;
             Some((item, watcher))

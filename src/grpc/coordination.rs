@@ -4,12 +4,14 @@ use super::convert::header::{header, written};
 use super::convert::time::bounded_ms;
 use super::convert::{lock_name, lock_value, proof, secret};
 use super::deadline;
+use super::entrance::watch_place;
 use super::status::{invalid, status};
 use crate::model::limits::{LOCK_PERMITS_MAX, LOCK_WAIT_MS_MAX};
 use crate::model::names::Invalid;
 use crate::model::{LockHolder, LockKind, Text};
 use crate::proto::v1 as pb;
 use crate::proto::v1::coordination_service_server::CoordinationService;
+use crate::service::admission::Held;
 use crate::service::{Core, Error, LockAsk};
 use crate::watch::{Subscription, Topic};
 use futures::stream::BoxStream;
@@ -120,11 +122,12 @@ impl CoordinationService for Coordination {
         &self,
         request: Request<pb::ObserveElectionRequest>,
     ) -> Result<Response<Leaders>, Status> {
+        let place = watch_place(request.extensions())?;
         let r = request.into_inner();
         lock_name("election", &r.election).map_err(invalid)?;
         let name = Text::from(r.election.as_str());
         let turn = self.core.hub().subscribe(Topic::Lock(LockKind::Election, name.clone()));
-        let observer = Observer { core: self.core.clone(), name, turn, seen: None, ended: false };
+        let observer = Observer { core: self.core.clone(), name, turn, seen: None, ended: false, _place: place };
         let stream = futures::stream::unfold(observer, |mut observer| async move {
             let item = observer.next().await?;
             Some((item, observer))
@@ -141,6 +144,8 @@ struct Observer {
     /// What was last sent; the inner `None` is nobody.
     seen: Option<Option<LockHolder>>,
     ended: bool,
+    /// On the connection.
+    _place: Option<Held>,
 }
 
 impl Observer {

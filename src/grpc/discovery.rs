@@ -7,9 +7,10 @@ use super::convert::instance::{instance_full, key, key_out, namespace};
 use super::convert::mask::ReadMask;
 use super::convert::required;
 use super::convert::selector::selector;
+use super::entrance::watch_place;
 use super::feed::Feeds;
 use super::filter::ServiceFilter;
-use super::page::{self, PAGE_BYTES_MAX, Page, Pins};
+use super::page::{self, PAGE_BYTES_MAX, Page, Pins, turn};
 use super::resolve::Resolver;
 use super::select::{Policy, Selector};
 use super::server::DECODE_MAX;
@@ -58,8 +59,9 @@ impl Discovery {
 impl Parts {
     async fn watch(&self, request: Request<pb::WatchRequest>) -> Result<Response<WatchStream>, Status> {
         let deadline = deadline::of(request.metadata());
+        let place = watch_place(request.extensions())?;
         let watcher = Watcher::open(&self.core, &self.stamp, &self.feeds, request.get_ref(), deadline).await?;
-        Ok(Response::new(watcher.into_stream()))
+        Ok(Response::new(watcher.holding(place).into_stream()))
     }
 
     async fn list_services(
@@ -75,6 +77,7 @@ impl Parts {
         let fields = (r.page_size, r.page_token.as_str());
         let page = Page::open(&self.core, &self.pins, Purpose::Services, asked, fields, &read).await.map_err(status)?;
         let last = page.after.as_deref().map(String::from_utf8_lossy);
+        let _turn = turn(&self.core).await?;
         let state = &page.view.state;
         let services = state
             .services(&namespace, "")
@@ -105,6 +108,7 @@ impl Parts {
         let fields = (r.page_size, r.page_token.as_str());
         let page =
             Page::open(&self.core, &self.pins, Purpose::Instances, asked, fields, &read).await.map_err(status)?;
+        let _turn = turn(&self.core).await?;
         let (found, mut more) = instances(&page, &selector).map_err(invalid)?;
         let state = &page.view.state;
         let mut instances = Vec::with_capacity(found.len());

@@ -4,7 +4,8 @@ use super::convert::header::{header, read_options, written};
 use super::convert::kv::{self, kv_out, kv_out_without_value};
 use super::convert::txn::{self, delete_out, put_out};
 use super::convert::{Within, request_id};
-use super::page::{self, PAGE_BYTES_MAX, Page, Pins};
+use super::entrance::watch_place;
+use super::page::{self, PAGE_BYTES_MAX, Page, Pins, turn};
 use super::status::{invalid, status};
 use super::token::{Purpose, Token};
 use super::watch_keys::{self, KeyWatcher, Keys};
@@ -58,6 +59,7 @@ impl KvService for Kv {
         let asked = page::asked(&pb::ListRequest { page_size: 0, page_token: String::new(), ..r.clone() });
         let fields = (r.page_size, r.page_token.as_str());
         let page = Page::open(&self.core, &self.pins, Purpose::KeyPages, asked, fields, &read).await.map_err(status)?;
+        let _turn = turn(&self.core).await?;
         let found = Listing::of(&page.view.state, &r, page.size, page.after.as_deref());
         let next_page_token = found.next.map(|last| page.next(last)).unwrap_or_default();
         let target = Keys::new(Target::Prefix(r.prefix));
@@ -116,7 +118,8 @@ impl KvService for Kv {
         &self,
         request: Request<pb::WatchKeysRequest>,
     ) -> Result<Response<watch_keys::Answers>, Status> {
-        let watcher = KeyWatcher::open(&self.core, request.get_ref()).await?;
+        let place = watch_place(request.extensions())?;
+        let watcher = KeyWatcher::open(&self.core, request.get_ref(), place).await?;
         Ok(Response::new(watcher.into_stream()))
     }
 }

@@ -14,6 +14,7 @@ mod convert;
 mod coordination;
 mod deadline;
 mod discovery;
+mod entrance;
 mod feed;
 mod filter;
 mod gather;
@@ -36,4 +37,6 @@ mod wire;
 #[cfg(test)]
 mod tests;
 
+pub use entrance::{Entrance, watch_place};
 pub use server::{Front, ServeError, routes, serve};
+pub use status::status;

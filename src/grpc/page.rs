@@ -4,15 +4,18 @@
 //! alive without bound.
 
 use super::convert::selector::hash64;
+use super::status::status;
 use super::token::{Purpose, Token, cluster_digest};
 use crate::model::limits::{PAGE_SIZE_DEFAULT, PAGE_SIZE_MAX};
 use crate::model::names::Invalid;
+use crate::service::admission::Permit;
 use crate::service::{Core, Error, ReadOptions, View};
 use prost::Message;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
+use tonic::Status;
 
 /// How long a revision stays after it was last asked for.
 const KEEP: Duration = Duration::from_secs(60);
@@ -135,6 +138,11 @@ impl Page {
         let revision = self.view.state.revision();
         Token { purpose: self.purpose, cluster: self.cluster, asked: self.asked, revision, last }.encode_text()
     }
+}
+
+/// The turn to look through a table for a page.
+pub(super) async fn turn(core: &Core) -> Result<[Permit<'_>; 2], Status> {
+    core.admission().list().await.map_err(|busy| status(Error::Overloaded(busy)))
 }
 
 /// Takes the items of one page out of the rest, and says whether there are more.

@@ -9,7 +9,7 @@ use super::convert::header::read_options;
 use super::convert::instance::locality;
 use super::convert::required;
 use super::convert::selector::{full_view, selector};
-use super::select::{Policy, Selector, by_distance};
+use super::select::{Policy, Selector, Which, by_distance};
 use super::set::Set;
 use super::status::{invalid, status};
 use super::token::{Purpose, Token};
@@ -148,7 +148,12 @@ impl Resolver {
         let body = match cached.filter(|c| c.source == source) {
             Some(cached) => cached.answer.clone(),
             None => {
+                let turn = match ask.selector.which {
+                    Which::Service(_) => None,
+                    Which::Prefix { .. } => Some(super::page::turn(&self.core).await?),
+                };
                 let answer = ask.answer(&view.state);
+                drop(turn);
                 self.cache.keep(&bytes, Cached { ask: ask.clone(), source, answer: answer.clone() });
                 answer
             }

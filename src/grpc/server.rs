@@ -6,6 +6,7 @@
 use super::cluster::Cluster;
 use super::coordination::Coordination;
 use super::discovery::Discovery;
+use super::entrance::{self, Entrance, Excess};
 use super::gather::Gather;
 use super::kv::Kv;
 use super::layer::Observe;
@@ -33,7 +34,6 @@ use tonic::codec::CompressionEncoding::Gzip;
 use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic_health::ServingStatus;
 use tower::Service;
 
@@ -105,7 +105,15 @@ impl Service<http::Request<Body>> for Front {
         if method.is_some_and(|m| m.starts_with('/')) {
             return self.discovery.call(request);
         }
-        Box::pin(self.others.call(request))
+        let place = match entrance::call_place(request.extensions()) {
+            Ok(place) => place,
+            Err(busy) => return Box::pin(std::future::ready(Ok(busy.into_http()))),
+        };
+        let answering = self.others.call(request);
+        Box::pin(async move {
+            let _place = place;
+            answering.await
+        })
     }
 }
 
@@ -170,6 +178,7 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 pub async fn serve<S>(
     listeners: Vec<TcpListener>,
     front: S,
+    entrance: Entrance,
     clock: Clock,
     stop: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> Result<(), ServeError>
@@ -177,7 +186,8 @@ where
     S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone + Send + 'static,
     S::Future: Unpin + Send + 'static,
 {
-    let incoming = listeners.into_iter().map(|l| TcpIncoming::from(l).with_nodelay(Some(true)).map_ok(Gather::new));
+    let accept = |listener| entrance::accept(listener, entrance.clone(), Excess::Leaves).map_ok(Gather::new);
+    let incoming = listeners.into_iter().map(accept);
     let serving = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))

@@ -5,8 +5,9 @@ use super::convert::header::{header, written};
 use super::convert::session::{session_out, spec};
 use super::convert::{proof, request_id};
 use super::deadline;
+use super::entrance::watch_place;
 use super::filter::SessionFilter;
-use super::page::{self, Page, Pins};
+use super::page::{self, Page, Pins, turn};
 use super::status::{invalid, status};
 use super::token::Purpose;
 use crate::model::Session;
@@ -32,7 +33,8 @@ impl SessionService for Sessions {
         &self,
         request: Request<Streaming<pb::AttachRequest>>,
     ) -> Result<Response<attach::Answers>, Status> {
-        Ok(Response::new(attach::start(self.core.clone(), request.into_inner())))
+        let place = watch_place(request.extensions())?;
+        Ok(Response::new(attach::start(self.core.clone(), request.into_inner(), place)))
     }
 
     async fn create_session(
@@ -88,6 +90,7 @@ impl SessionService for Sessions {
         let read = ReadOptions { consistency: Consistency::Linearizable, deadline, ..ReadOptions::default() };
         let page = Page::open(&self.core, &self.pins, Purpose::Sessions, asked, fields, &read).await.map_err(status)?;
         let last = page.after.as_deref().and_then(|bytes| Uuid::from_slice(bytes).ok());
+        let _turn = turn(&self.core).await?;
         let sessions = page.view.state.sessions().filter(|s| last.is_none_or(|last| s.id > last));
         let (found, more) = page::take(sessions.filter(|s| filter.admits(s)), page.size);
         let next_page_token = match found.last() {

@@ -7,25 +7,39 @@ use crate::command::Rejection;
 use crate::model::names::Invalid;
 use crate::proto::v1::ErrorReason;
 use crate::service::Error;
+use crate::service::admission::Spread;
 use std::collections::HashMap;
 use std::time::Duration;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, StatusExt};
 
 /// Domain of every [`ErrorReason`].
 pub(super) const DOMAIN: &str = "lictor.v1";
+/// The same advice for clients of gRPC that try again by themselves (gRFC A6), milliseconds.
+const PUSHBACK: &str = "grpc-retry-pushback-ms";
 /// An election takes about this long.
 const RETRY_NO_LEADER: Duration = Duration::from_millis(200);
 /// Another server can be asked at once; the same one will not get better soon.
 const RETRY_ELSEWHERE: Duration = Duration::from_millis(50);
-/// Room comes back as others finish.
+/// Room comes back as others are removed.
 const RETRY_CROWDED: Duration = Duration::from_secs(1);
+
+/// When to try again.
+enum Retry {
+    /// Then; whoever said so has spread them.
+    At(Duration),
+    /// Then or a little later, each one at another time.
+    About(Duration),
+}
+
+static SPREAD: Spread = Spread::new();
 
 struct Verdict {
     code: Code,
     reason: ErrorReason,
     metadata: Option<(&'static str, String)>,
-    retry: Option<Duration>,
+    retry: Option<Retry>,
     field: Option<Invalid>,
 }
 
@@ -39,7 +53,7 @@ impl Verdict {
     }
 
     fn retry(self, after: Duration) -> Verdict {
-        Verdict { retry: Some(after), ..self }
+        Verdict { retry: Some(Retry::About(after)), ..self }
     }
 
     fn invalid(reason: ErrorReason, field: Invalid) -> Verdict {
@@ -48,20 +62,28 @@ impl Verdict {
 }
 
 /// The status of an error.
-pub(super) fn status(error: Error) -> Status {
+pub fn status(error: Error) -> Status {
     let verdict = verdict(&error);
     if let Error::Internal(cause) = &error {
         tracing::error!(cause, "request failed");
     }
     let metadata: HashMap<String, String> = verdict.metadata.into_iter().map(|(k, v)| (k.to_owned(), v)).collect();
     let mut details = ErrorDetails::with_error_info(verdict.reason.as_str_name(), DOMAIN, metadata);
-    if let Some(after) = verdict.retry {
+    let after = verdict.retry.map(|retry| match retry {
+        Retry::At(after) => after,
+        Retry::About(after) => SPREAD.lengthen(after),
+    });
+    if let Some(after) = after {
         details.set_retry_info(Some(after));
     }
     if let Some(field) = verdict.field {
         details.add_bad_request_violation(field.field, field.reason);
     }
-    Status::with_error_details(verdict.code, error.to_string(), details)
+    let mut metadata = MetadataMap::new();
+    if let Some(after) = after {
+        metadata.insert(PUSHBACK, MetadataValue::from(after.as_millis().clamp(1, i32::MAX as u128) as i32));
+    }
+    Status::with_error_details_and_metadata(verdict.code, error.to_string(), details, metadata)
 }
 
 /// The status of a request that cannot be accepted.
@@ -83,7 +105,10 @@ fn verdict(error: &Error) -> Verdict {
             Verdict::new(Code::OutOfRange, Reason::Compacted).with("compact_revision", compact_revision)
         }
         Error::SlowConsumer => Verdict::new(Code::ResourceExhausted, Reason::SlowConsumer).retry(RETRY_ELSEWHERE),
-        Error::Overloaded(_) => Verdict::new(Code::ResourceExhausted, Reason::RateLimited).retry(RETRY_CROWDED),
+        Error::Overloaded(busy) => {
+            let verdict = Verdict::new(Code::ResourceExhausted, Reason::RateLimited).with("limit", busy.limit);
+            Verdict { retry: Some(Retry::At(busy.retry_after)), ..verdict }
+        }
         Error::Internal(_) => Verdict::new(Code::Internal, Reason::Internal),
     }
 }
@@ -133,6 +158,7 @@ fn rejected(rejection: &Rejection) -> Verdict {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::admission::{Busy, Fault};
     use uuid::Uuid;
 
     fn check(error: Error, code: Code, reason: &str) -> ErrorDetails {
@@ -156,7 +182,6 @@ mod tests {
         check(Error::OutcomeUnknown, Code::Unavailable, "ERROR_REASON_OUTCOME_UNKNOWN");
         check(Error::SecretMismatch(id), Code::PermissionDenied, "ERROR_REASON_SESSION_SECRET_MISMATCH");
         check(Error::SlowConsumer, Code::ResourceExhausted, "ERROR_REASON_SLOW_CONSUMER");
-        check(Error::Overloaded(String::new()), Code::ResourceExhausted, "ERROR_REASON_RATE_LIMITED");
         check(Error::Internal(String::new()), Code::Internal, "ERROR_REASON_INTERNAL");
         let rejected = [
             (Rejection::SessionExpired(id), Code::NotFound, "ERROR_REASON_SESSION_EXPIRED"),
@@ -192,6 +217,28 @@ mod tests {
         let locked = Error::Rejected(Rejection::KeyLocked(id));
         let found = metadata(locked, Code::FailedPrecondition, "ERROR_REASON_KEY_LOCKED", "session_id");
         assert_eq!(found, Some(id.to_string()));
+    }
+
+    #[test]
+    fn whoever_is_sent_away_learns_why_and_for_how_long() {
+        let (limit, retry_after) = ("writes", std::time::Duration::from_millis(1_234));
+        let busy = Busy { limit, reason: "no".to_owned(), retry_after, fault: Fault::Everyone };
+        let details = check(Error::Overloaded(busy.clone()), Code::ResourceExhausted, "ERROR_REASON_RATE_LIMITED");
+        assert_eq!(details.retry_info().and_then(|info| info.retry_delay), Some(retry_after));
+        assert_eq!(details.error_info().map(|info| info.metadata["limit"].as_str()), Some("writes"));
+        let sent = status(Error::Overloaded(busy));
+        assert_eq!(sent.metadata().get(PUSHBACK).and_then(|v| v.to_str().ok()), Some("1234"));
+        assert!(status(Error::Internal(String::new())).metadata().get(PUSHBACK).is_none());
+    }
+
+    #[test]
+    fn nobody_is_told_the_same_time() {
+        let after = |_| check(Error::NoLeader, Code::Unavailable, "ERROR_REASON_NO_LEADER").retry_info()?.retry_delay;
+        let mut times: Vec<_> = (0..100).filter_map(after).collect();
+        assert!(times.iter().all(|t| (RETRY_NO_LEADER..=RETRY_NO_LEADER * 3 / 2).contains(t)), "{times:?}");
+        times.sort_unstable();
+        times.dedup();
+        assert_eq!(times.len(), 100);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::model::names::Invalid;
 use crate::model::{InstanceKey, Locality};
 use crate::proto::v1 as pb;
 use crate::proto::v1::watch_response::Cause;
+use crate::service::admission::Held;
 use crate::service::{Consistency, Core, Error, ReadOptions};
 use crate::watch::Subscription;
 use bytes::Bytes;
@@ -64,6 +65,8 @@ pub(super) struct Watcher {
     /// Wakes this stream at one of these times or before: setting it anew for every message would cost more than that.
     timer: Pin<Box<Sleep>>,
     ended: bool,
+    /// On the connection.
+    _place: Option<Held>,
 }
 
 struct Message {
@@ -114,7 +117,10 @@ impl Watcher {
         let seen = token.as_ref().map_or(0, |t| t.revision);
         options.read.min_revision = options.read.min_revision.max(seen);
         let changes = options.selector.topics().into_iter().map(|t| core.hub().subscribe(t)).collect();
-        let view = core.view(&options.read).await.map_err(status)?;
+        core.view(&options.read).await.map_err(status)?;
+        // Not before the wait above: what follows is work, and the turn is for nothing else.
+        let turn = core.admission().watch_start().await.map_err(|busy| status(Error::Overloaded(busy)))?;
+        let view = core.local();
         let feed = feeds.join(options.selector, options.full);
         let sent = feed.advance(&view.state);
         let now = Instant::now();
@@ -136,13 +142,20 @@ impl Watcher {
             next_delta: now,
             timer: Box::pin(sleep_until(now + options.progress_every)),
             ended: false,
+            _place: None,
         };
         match (r.resume_token.is_empty(), token) {
             (true, _) => watcher.push_snapshot(Cause::Initial),
             (false, None) => watcher.push_snapshot(Cause::OtherCluster),
             (false, Some(token)) => watcher.resume(token.revision).await,
         }
+        drop(turn);
         Ok(watcher)
+    }
+
+    /// The same with a place on its connection.
+    pub(super) fn holding(self, place: Option<Held>) -> Watcher {
+        Watcher { _place: place, ..self }
     }
 
     /// The messages as a stream.

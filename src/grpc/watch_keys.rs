@@ -18,6 +18,7 @@ use crate::model::names::{self, Invalid};
 use crate::proto::v1 as pb;
 use crate::proto::v1::watch_keys_request::{Start, Target as WireTarget};
 use crate::proto::v1::watch_keys_response::{Events, KeyEvent, Progress, Snapshot, Update};
+use crate::service::admission::Held;
 use crate::service::{Consistency, Core, Error};
 use crate::watch::{Subscription, Topic};
 use bytes::Bytes;
@@ -146,6 +147,8 @@ pub(super) struct KeyWatcher {
     room: Arc<Semaphore>,
     /// All that was there at the beginning is queued: from here on the reader has to keep up.
     live: bool,
+    /// On the connection.
+    _place: Option<Held>,
 }
 
 /// Why a stream ends.
@@ -158,7 +161,7 @@ enum End {
 
 impl KeyWatcher {
     /// Checks the request and finds where to begin.
-    pub(super) async fn open(core: &Core, r: &pb::WatchKeysRequest) -> Result<KeyWatcher, Status> {
+    pub(super) async fn open(core: &Core, r: &pb::WatchKeysRequest, place: Option<Held>) -> Result<KeyWatcher, Status> {
         let keys = Keys::parse(r).map_err(invalid)?;
         let (min, max, default) = PROGRESS_MS;
         let progress_ms = bounded_ms("progress_interval", r.progress_interval, min, max, default).map_err(invalid)?;
@@ -185,6 +188,7 @@ impl KeyWatcher {
             answers: Some(answers),
             room: Arc::new(Semaphore::new(QUEUE_BYTES)),
             live: false,
+            _place: place,
         })
     }
 

@@ -5,8 +5,10 @@ use super::json::DecodeError;
 use crate::agent;
 use crate::command::Rejection;
 use crate::service;
+use crate::service::admission::{Busy, Fault};
 use http::StatusCode;
 use std::borrow::Cow;
+use std::time::Duration;
 
 /// An answer that is an error.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,11 +19,13 @@ pub(super) struct Error {
     pub(super) text: Cow<'static, str>,
     /// Made by an endpoint, and not before one was found.
     pub(super) of_endpoint: bool,
+    /// When the client may come again.
+    pub(super) retry_after: Option<Duration>,
 }
 
 impl Error {
     pub(super) fn new(status: StatusCode, text: impl Into<Cow<'static, str>>) -> Error {
-        Error { status, text: text.into(), of_endpoint: true }
+        Error { status, text: text.into(), of_endpoint: true, retry_after: None }
     }
 
     /// The caller's fault.
@@ -36,17 +40,17 @@ impl Error {
 
     /// No such path.
     pub(super) fn not_found() -> Error {
-        Error { status: StatusCode::NOT_FOUND, text: "".into(), of_endpoint: false }
+        Error { status: StatusCode::NOT_FOUND, text: "".into(), of_endpoint: false, retry_after: None }
     }
 
     /// The path holds an escape that is none.
     pub(super) fn malformed_target() -> Error {
-        Error { status: StatusCode::BAD_REQUEST, text: "400 Bad Request".into(), of_endpoint: false }
+        Error { status: StatusCode::BAD_REQUEST, text: "400 Bad Request".into(), of_endpoint: false, retry_after: None }
     }
 
     /// The path holds characters that cannot be printed.
     pub(super) fn unprintable_target() -> Error {
-        Error { status: StatusCode::BAD_REQUEST, text: "".into(), of_endpoint: false }
+        Error { status: StatusCode::BAD_REQUEST, text: "".into(), of_endpoint: false, retry_after: None }
     }
 
     /// The datacenter is not known.
@@ -61,6 +65,17 @@ impl From<DecodeError> for Error {
     }
 }
 
+impl From<Busy> for Error {
+    fn from(busy: Busy) -> Error {
+        let status = match busy.fault {
+            Fault::Client => StatusCode::TOO_MANY_REQUESTS,
+            // What clients of Consul try again by themselves.
+            Fault::Everyone => StatusCode::SERVICE_UNAVAILABLE,
+        };
+        Error { retry_after: Some(busy.retry_after), ..Error::new(status, busy.reason) }
+    }
+}
+
 impl From<service::Error> for Error {
     fn from(error: service::Error) -> Error {
         match error {
@@ -72,7 +87,7 @@ impl From<service::Error> for Error {
             service::Error::Draining => Error::server("the server is shutting down"),
             service::Error::SecretMismatch(_) => Error::new(StatusCode::FORBIDDEN, error.to_string()),
             service::Error::Compacted { .. } | service::Error::SlowConsumer => Error::server(error.to_string()),
-            service::Error::Overloaded(reason) => Error::new(StatusCode::TOO_MANY_REQUESTS, reason),
+            service::Error::Overloaded(busy) => busy.into(),
             service::Error::Internal(reason) => Error::server(reason),
         }
     }
@@ -112,5 +127,25 @@ fn rejected(rejection: &Rejection) -> Error {
         | Rejection::Refused(_)
         | Rejection::UnfitBinding(_)
         | Rejection::TxnOp { .. } => Error::server(rejection.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::reply::Answer;
+
+    #[test]
+    fn whoever_is_sent_away_learns_when_to_come_back() {
+        for (fault, status, after_ms, seconds) in
+            [(Fault::Everyone, 503, 200, "1"), (Fault::Client, 429, 1_000, "1"), (Fault::Everyone, 503, 1_001, "2")]
+        {
+            let retry_after = Duration::from_millis(after_ms);
+            let busy = Busy { limit: "lists", reason: "busy with lists".to_owned(), retry_after, fault };
+            let answer = Answer::from(Error::from(service::Error::Overloaded(busy)));
+            assert_eq!((answer.status.as_u16(), &answer.body[..]), (status, &b"busy with lists"[..]));
+            assert_eq!(answer.headers.get(http::header::RETRY_AFTER).map(|v| v.as_bytes()), Some(seconds.as_bytes()));
+        }
+        assert!(!Answer::from(Error::not_found()).headers.contains_key(http::header::RETRY_AFTER));
     }
 }

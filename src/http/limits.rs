@@ -5,8 +5,8 @@ use tokio::sync::watch;
 /// What clients may do at most.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
-    /// Connections from one address, more are closed at once; 0: no limit. Consul's
-    /// `limits.http_max_conns_per_client`, 200 there.
+    /// Connections from one address; 0: no limit. Consul's `limits.http_max_conns_per_client`, 200 there. Shown here,
+    /// counted where connections are accepted.
     pub conns_per_client_max: usize,
     /// Bytes of a key's value. Consul's `limits.kv_max_value_size`, 512 KiB there.
     pub value_bytes_max: usize,

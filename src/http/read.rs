@@ -163,13 +163,13 @@ pub(super) struct Question<F> {
     pub(super) answer: F,
 }
 
-impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
+impl<F: Fn(&State) -> Result<Answer, Error> + Sync> Question<F> {
     /// Answers when the read says so. An answer that does not wait is kept under the request line.
     pub(super) async fn ask(self, call: &Call, read: Read) -> Result<Answer, Error> {
         let (gateway, core) = (&*call.gateway, &call.core);
         if read.index == 0 {
             let view = core.view(&read.mode.options()).await?;
-            let (known, hit) = self.known(gateway, &view.state)?;
+            let (known, hit) = self.known(call, &view.state).await?;
             let mut headers = known.answer.headers.clone();
             read.mode.announce(&mut headers, known.index);
             read.announce_cached(&mut headers, true);
@@ -191,8 +191,16 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
     }
 
     /// The answer in this state, and whether it was there already.
-    fn known(&self, gateway: &Gateway, state: &State) -> Result<(Arc<Known>, bool), Error> {
+    async fn known(&self, call: &Call, state: &State) -> Result<(Arc<Known>, bool), Error> {
+        let gateway = &*call.gateway;
         if let Some(known) = gateway.cache.known(&self.content, state) {
+            return Ok((known, true));
+        }
+        let turn = if self.scope.is_list() { Some(call.core.admission().list().await?) } else { None };
+        // Whoever had the turn before may have asked the same.
+        if turn.is_some()
+            && let Some(known) = gateway.cache.known(&self.content, state)
+        {
             return Ok((known, true));
         }
         let known = Arc::new(Known::new(self.scope.clone(), state, (self.answer)(state)?));
@@ -200,10 +208,10 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
         Ok((known, false))
     }
 
-    fn index(&self, gateway: &Gateway, state: &State) -> Result<u64, Error> {
+    async fn index(&self, call: &Call, state: &State) -> Result<u64, Error> {
         Ok(match self.scope {
             // Costs a walk, which those who wait for the same prefix share.
-            Scope::Prefix(_) => self.known(gateway, state)?.0.index,
+            Scope::Prefix(_) => self.known(call, state).await?.0.index,
             _ => self.scope.index(state),
         })
     }
@@ -217,8 +225,8 @@ impl<F: Fn(&State) -> Result<Answer, Error>> Question<F> {
         loop {
             let view = core.view(&read.mode.options()).await?;
             let over = Instant::now() >= deadline || gateway.draining.is_cancelled();
-            if over || self.index(gateway, &view.state)? > read.index {
-                let (known, hit) = self.known(gateway, &view.state)?;
+            if over || self.index(call, &view.state).await? > read.index {
+                let (known, hit) = self.known(call, &view.state).await?;
                 return Ok((known, hit, view));
             }
             // The snapshot must not be kept alive for minutes.

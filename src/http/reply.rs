@@ -5,7 +5,9 @@ use super::error::Error;
 use super::gzip;
 use super::json::{Layout, encode};
 use bytes::Bytes;
-use http::header::{ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, VARY};
+use http::header::{
+    ALLOW, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION, RETRY_AFTER, VARY,
+};
 use http::{Response, StatusCode};
 use serde::Serialize;
 use std::sync::{Arc, OnceLock};
@@ -115,6 +117,11 @@ impl From<Error> for Answer {
         };
         if !error.of_endpoint {
             answer.headers.remove(VARY);
+        }
+        if let Some(after) = error.retry_after {
+            // In whole seconds, and not too early.
+            let seconds = after.as_millis().div_ceil(1000).max(1);
+            answer.headers.insert(RETRY_AFTER, HeaderValue::from(u64::try_from(seconds).unwrap_or(u64::MAX)));
         }
         answer
     }

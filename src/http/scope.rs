@@ -82,6 +82,28 @@ impl Scope {
         index.max(1)
     }
 
+    /// Whether an answer means a walk over a whole table or prefix.
+    pub(super) fn is_list(&self) -> bool {
+        match self {
+            Scope::Services
+            | Scope::ServicesOfNodes
+            | Scope::Nodes
+            | Scope::Queries
+            | Scope::Checks
+            | Scope::Everything
+            | Scope::Prefix(_)
+            | Scope::Sessions
+            | Scope::Coordinates => true,
+            Scope::Health(_)
+            | Scope::Catalog(_)
+            | Scope::Node(_)
+            | Scope::ChecksOfNode(_)
+            | Scope::Key(_)
+            | Scope::Nothing => false,
+            Scope::Near(inner) => inner.is_list(),
+        }
+    }
+
     /// What to wait for: any of these.
     pub(super) fn topics(&self) -> Vec<Topic> {
         match self {

@@ -1,16 +1,19 @@
 //! Connections: accepted, counted per client, served by hyper's HTTP/1, and ended in good order.
 
 use super::body::RequestBody;
+use super::error::Error;
 use super::gateway::{Answering, Front, Gateway};
 use super::head_timer::HeadTimer;
-use http::Request;
+use super::reply::Answer;
+use crate::service::admission::{Busy, Connection, Connections};
+use http::header::CONNECTION;
+use http::{HeaderValue, Request};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 use tokio_util::either::Either;
@@ -21,6 +24,8 @@ use tokio_util::task::TaskTracker;
 const HEAD_TIMEOUT: Duration = Duration::from_secs(120);
 /// How long open connections may take to finish when the server stops.
 const DRAIN_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a client may take to read that it has too many connections.
+const GOODBYE: Duration = Duration::from_secs(2);
 /// A head with more bytes is refused.
 const BUFFER_BYTES_MAX: usize = 64 * 1024;
 /// Pause after an accept that failed, as when file descriptors have run out.
@@ -28,12 +33,11 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
 /// Serves the gateway on these listeners until the server drains. Long polls are then answered with the present state,
 /// and connections have a few seconds to finish.
-pub async fn serve(listeners: Vec<Listener>, front: Front) {
+pub async fn serve(listeners: Vec<Listener>, front: Front, connections: Connections) {
     let gateway = front.0;
-    let clients = Arc::new(Clients::default());
     let tasks = TaskTracker::new();
     for listener in listeners {
-        tasks.spawn(accept(listener, gateway.clone(), clients.clone(), tasks.clone()));
+        tasks.spawn(accept(listener, gateway.clone(), connections.clone(), tasks.clone()));
     }
     gateway.options.agent.drained().await;
     gateway.draining.cancel();
@@ -43,7 +47,7 @@ pub async fn serve(listeners: Vec<Listener>, front: Front) {
     }
 }
 
-async fn accept(listener: Listener, gateway: Arc<Gateway>, clients: Arc<Clients>, tasks: TaskTracker) {
+async fn accept(listener: Listener, gateway: Arc<Gateway>, connections: Connections, tasks: TaskTracker) {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -59,9 +63,12 @@ async fn accept(listener: Listener, gateway: Arc<Gateway>, clients: Arc<Clients>
         };
         match stream {
             Stream::Tcp(stream, peer) => {
-                let max = gateway.options.limits.get().conns_per_client_max;
-                // An excess connection is closed without a word, as Consul does.
-                let Some(place) = Clients::enter(&clients, peer, max) else { continue };
+                let Some(place) = connections.enter(peer) else { continue };
+                if let Err(busy) = place.check() {
+                    // As many as may be in excess, each for a moment.
+                    tasks.spawn(refuse(stream, place, busy));
+                    continue;
+                }
                 if let Err(error) = stream.set_nodelay(true) {
                     tracing::debug!(%error, "TCP_NODELAY was refused");
                 }
@@ -117,8 +124,30 @@ fn answer(gateway: &Arc<Gateway>, request: Request<Incoming>, peer: Option<IpAdd
     }))
 }
 
+/// Answers the first request on a connection that its client has too many of, and closes it. Consul 1.8 closes without a
+/// word, later ones answer like this.
+async fn refuse(stream: TcpStream, place: Arc<Connection>, busy: Busy) {
+    let service = service_fn(move |_: Request<Incoming>| {
+        let answer = Answer::from(Error::from(busy.clone())).with(CONNECTION, HeaderValue::from_static("close"));
+        std::future::ready(Ok::<_, std::convert::Infallible>(answer.into_reply(false)))
+    });
+    let refused = http1::Builder::new()
+        .timer(HeadTimer::default())
+        .header_read_timeout(GOODBYE)
+        .max_buf_size(BUFFER_BYTES_MAX)
+        .title_case_headers(true)
+        .serve_connection(TokioIo::new(stream), service);
+    // Whoever does not ask or listen is closed all the same.
+    let _ = tokio::time::timeout(GOODBYE, refused).await;
+    drop(place);
+}
+
 /// Both kinds of streams in one type, for one copy of HTTP's code.
-async fn connection(stream: Either<TcpStream, UnixStream>, gateway: Arc<Gateway>, client: Option<(IpAddr, Place)>) {
+async fn connection(
+    stream: Either<TcpStream, UnixStream>,
+    gateway: Arc<Gateway>,
+    client: Option<(IpAddr, Arc<Connection>)>,
+) {
     let (peer, _place) = client.unzip();
     let draining = gateway.draining.clone();
     let service = service_fn(move |request| answer(&gateway, request, peer));
@@ -139,63 +168,5 @@ async fn connection(stream: Either<TcpStream, UnixStream>, gateway: Arc<Gateway>
     };
     if let Err(error) = ended {
         tracing::debug!(%error, "an HTTP connection broke");
-    }
-}
-
-/// How many connections each client has.
-#[derive(Default)]
-struct Clients {
-    counts: Mutex<HashMap<IpAddr, usize>>,
-}
-
-/// A connection's place in the count.
-struct Place {
-    clients: Arc<Clients>,
-    address: IpAddr,
-}
-
-impl Clients {
-    /// A place, unless the client has so many; 0: it may have any number.
-    fn enter(clients: &Arc<Clients>, address: IpAddr, max: usize) -> Option<Place> {
-        // The count is whole after every statement, so a panic elsewhere cannot have broken it.
-        let mut counts = clients.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = counts.entry(address).or_default();
-        if max > 0 && *count >= max {
-            return None;
-        }
-        *count += 1;
-        Some(Place { clients: clients.clone(), address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut counts = self.clients.counts.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(count) = counts.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                counts.remove(&self.address);
-            }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn connections_are_counted_per_client() {
-        let clients = Arc::new(Clients::default());
-        let (a, b) = (IpAddr::from([127, 0, 0, 1]), IpAddr::from([127, 0, 0, 2]));
-        let first = Clients::enter(&clients, a, 2);
-        let second = Clients::enter(&clients, a, 2);
-        assert!(first.is_some() && second.is_some() && Clients::enter(&clients, a, 2).is_none());
-        assert!(Clients::enter(&clients, b, 2).is_some());
-        assert!(Clients::enter(&clients, a, 0).is_some());
-        drop(first);
-        assert!(Clients::enter(&clients, a, 2).is_some());
-        drop(second);
-        assert!(clients.counts.lock().unwrap().is_empty());
     }
 }

@@ -1,5 +1,7 @@
 //! An agent that is no server, put together: no replication and no store, but servers that are asked.
 
+use super::entrances::Entrances;
+use super::places::{self, Told};
 use super::reload::Started;
 use super::{Ended, Listeners, drain, facts, gossip, infallible, install_metrics, options, say, upkeep, wait_for_end};
 use crate::agent::{Agent, Watches};
@@ -34,9 +36,10 @@ pub(super) async fn run(config: Config, started: Started) -> anyhow::Result<()> 
     let _telling = AbortOnDropHandle::new(tokio::spawn(telling));
     let stop = CancellationToken::new();
     let servers = Servers::new(directory, clock.clone());
+    servers.set_rate(config.limits.rpc_rate, config.limits.rpc_max_burst);
     let _choosing = AbortOnDropHandle::new(tokio::spawn(servers.clone().run()));
-    let catalog = Arc::new(Remote::new(servers.clone(), facts, clock.clone(), stop.clone()));
-    let agent = Agent::start(catalog, options::agent(&config), config.definitions.clone()).await?;
+    let catalog = Remote::new(servers.clone(), facts, clock.clone(), stop.clone());
+    let agent = Agent::start(Arc::new(catalog.clone()), options::agent(&config), config.definitions.clone()).await?;
     joining.join_at_start().await?;
 
     let watches = Watches::new(listeners.own_api());
@@ -45,6 +48,9 @@ pub(super) async fn run(config: Config, started: Started) -> anyhow::Result<()> 
     tasks.spawn(infallible(upkeep(metrics.clone(), agent.clone())));
     tasks.spawn(infallible(agent.clone().run()));
     tasks.spawn(joining.run(agent.clone()));
+    if config.gossip.coordinates {
+        tasks.spawn(infallible(places::run(pool.clone(), Told::nothing(catalog))));
+    }
     let told = (metrics, started.monitor.clone());
     let live = relay(listeners, &config, (&servers, &pool), &agent, told, &stop, &mut tasks);
     let (node_name, end) = (config.node_name.clone(), gossip::Ending::of(&config));
@@ -76,17 +82,18 @@ fn relay(
     stop: &CancellationToken,
     to: &mut JoinSet<anyhow::Result<()>>,
 ) -> Live {
-    let live = Live::of(config);
+    let live = Live::of(config, Entrances::of(config), servers.clone());
     let ending = stop.clone().cancelled_owned().boxed().shared();
     if !listeners.http.is_empty() {
         let upstream = Arc::new(Http::new(servers.clone(), &config.node_name));
         let front =
             http::Front::new(http::Source::Servers(upstream, pool.clone()), options::http(config, agent, &live, told));
-        to.spawn(infallible(http::serve(listeners.http, front)));
+        to.spawn(infallible(http::serve(listeners.http, front, live.entrances.http.clone())));
     }
     if !listeners.grpc.is_empty() {
+        let entrance = live.entrances.grpc.clone();
         let front = Grpc::new(servers.clone(), agent.clock().clone(), stop.clone());
-        let serving = grpc::serve(listeners.grpc, front, agent.clock().clone(), ending.clone());
+        let serving = grpc::serve(listeners.grpc, front, entrance, agent.clock().clone(), ending.clone());
         to.spawn(async move { serving.await.context("gRPC server") });
     }
     if !listeners.dns.addresses().is_empty() {

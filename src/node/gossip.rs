@@ -1,12 +1,11 @@
 //! Gossip of this process: its sockets, keys and tags, whom it joins, and what it tells the other parts.
 
-use super::infallible;
+use super::{infallible, places};
 use crate::agent::Agent;
 use crate::clock::Clock;
 use crate::cluster::{Directory, Presence, Seen};
 use crate::config::Config;
 use crate::gossip::{self, Gossip, Identity, JoinError, Members, Protection, Sockets, Status, Tuning, resolve};
-use crate::model::Coordinate;
 use crate::service::{Core, Facts, Reach};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
@@ -18,8 +17,6 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tracing::{debug, info, warn};
 
-/// How often the catalog is told where this node is.
-const PLACE_EVERY: Duration = Duration::from_secs(15);
 /// How often the members are written down for the next start, if they have changed.
 const NOTE_EVERY: Duration = Duration::from_secs(5);
 /// The file in the data directory that says who lived.
@@ -318,7 +315,7 @@ pub(super) fn run(
     tasks.spawn(joining.run(agent.clone()));
     tasks.spawn(infallible(core.clone().run_events()));
     if config.gossip.coordinates {
-        tasks.spawn(infallible(run_places(gossip.clone(), core.clone())));
+        tasks.spawn(infallible(places::run(gossip.clone(), core.clone())));
     }
     let members = gossip.subscribe();
     let reach: Reach = Arc::new(move |member| {
@@ -384,30 +381,4 @@ fn servers(members: &Members) -> Arc<[Seen]> {
         })
     });
     seen.collect()
-}
-
-/// Tells the catalog where this node is, as long as there is somebody to be far from.
-async fn run_places(gossip: Gossip, core: Core) {
-    loop {
-        tokio::select! {
-            () = tokio::time::sleep(PLACE_EVERY) => {}
-            () = core.drained() => return,
-        }
-        if gossip.members().count(Status::Alive) < 2 {
-            continue;
-        }
-        let Some((own, _)) = gossip.places().await else { return };
-        let shown = core.local().state.coordinates_of(&own.node).next().cloned();
-        if shown.is_none_or(|shown| moved(&shown, &own))
-            && let Err(error) = core.update_coordinates(vec![own]).await
-        {
-            debug!(%error, "the catalog cannot be told where this node is");
-        }
-    }
-}
-
-/// Whether it is worth an entry of the log.
-fn moved(before: &Coordinate, now: &Coordinate) -> bool {
-    let far = before.vec.iter().zip(&now.vec).map(|(a, b)| (a - b).abs()).sum::<f64>();
-    far + (before.height - now.height).abs() + (before.adjustment - now.adjustment).abs() > 0.000_05
 }

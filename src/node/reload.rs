@@ -1,10 +1,13 @@
 //! Reload: the files are read again, and what may change in a running agent changes.
 
+use super::entrances::{self, Entrances};
 use super::options;
 use crate::agent::{Agent, Watches};
+use crate::client::Servers;
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel, Notice};
 use crate::monitor::Monitor;
+use crate::service::Core;
 use crate::{dns, http};
 use std::sync::Arc;
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,14 +38,48 @@ pub(super) struct Reloader {
 pub(super) struct Live {
     pub(super) dns: dns::LiveOptions,
     pub(super) limits: http::LiveLimits,
+    pub(super) entrances: Entrances,
+    within: Within,
+}
+
+/// What this process bounds besides connections.
+pub(super) enum Within {
+    /// The state is here.
+    Server(Core),
+    /// Servers are asked.
+    Client(Servers),
+}
+
+impl From<Core> for Within {
+    fn from(core: Core) -> Within {
+        Within::Server(core)
+    }
+}
+
+impl From<Servers> for Within {
+    fn from(servers: Servers) -> Within {
+        Within::Client(servers)
+    }
 }
 
 impl Live {
     /// With the settings to begin with.
-    pub(super) fn of(config: &Config) -> Live {
+    pub(super) fn of(config: &Config, entrances: Entrances, within: impl Into<Within>) -> Live {
         Live {
             dns: dns::LiveOptions::new(options::dns(&config.dns)),
             limits: http::LiveLimits::new(options::limits(&config.limits)),
+            entrances,
+            within: within.into(),
+        }
+    }
+
+    fn set(&self, config: &Config) {
+        self.dns.set(options::dns(&config.dns));
+        self.limits.set(options::limits(&config.limits));
+        self.entrances.set(&config.limits);
+        match &self.within {
+            Within::Server(core) => core.admission().set(entrances::bounds(&config.limits)),
+            Within::Client(servers) => servers.set_rate(config.limits.rpc_rate, config.limits.rpc_max_burst),
         }
     }
 }
@@ -70,8 +107,7 @@ impl Reloader {
         let new = self.read(&config).await;
         let new = new.inspect_err(|reason| error!(%reason, "the new configuration is not used"))?;
         self.agent.set_node_meta(new.node_meta.iter().map(|(k, v)| (k.as_str(), v.as_str())));
-        self.live.dns.set(options::dns(&new.dns));
-        self.live.limits.set(options::limits(&new.limits));
+        self.live.set(&new);
         if new.watches != config.watches {
             self.watches.set(&new.watches);
         }

@@ -2,6 +2,7 @@
 
 use crate::clock::Clock;
 use crate::cluster::{self, Directory, Founding};
+use crate::grpc::Entrance;
 use crate::grpc::peer::{AskDns, AskHttp, Door};
 use crate::model::Autopilot;
 use crate::raft::{self, Handle};
@@ -33,7 +34,7 @@ pub(super) struct Servers {
 impl Servers {
     /// Begins to answer other servers, and to become a member. `first`: the autopilot configuration of a new cluster.
     pub(super) fn start(
-        listener: Option<TcpListener>,
+        listener: Option<(TcpListener, Entrance)>,
         core: &Core,
         raft: &Handle,
         founding: Founding,
@@ -44,8 +45,8 @@ impl Servers {
         core.know_servers(directory.clone());
         let (stopping, door) = (watch::Sender::new(false), Door::default());
         let mut tasks = JoinSet::new();
-        if let Some(listener) = listener {
-            let serving = grpc::peer::serve(listener, raft.clone(), door.clone(), stopping.subscribe());
+        if let Some((listener, entrance)) = listener {
+            let serving = grpc::peer::serve(listener, raft.clone(), door.clone(), entrance, stopping.subscribe());
             tasks.spawn(async move {
                 if let Err(error) = serving.await {
                     warn!(%error, "other servers are no longer answered");

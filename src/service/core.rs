@@ -1,6 +1,7 @@
 //! What all use cases share: replication, the hub, the clock, the leases, and facts about this server.
 
 use super::Error;
+use super::admission::{Admission, Bounds, Lane};
 use super::event::Events;
 use super::lease::Leases;
 use crate::clock::Clock;
@@ -77,6 +78,9 @@ pub struct Written<T> {
     pub value: T,
 }
 
+/// Lost streams of which the leader is told at a time.
+const LOSSES_MAX: usize = 64;
+
 /// All use cases. Cheap to clone.
 #[derive(Clone)]
 pub struct Core {
@@ -94,8 +98,10 @@ pub(super) struct Inner {
     pub(super) directory: OnceLock<Directory>,
     gossip: OnceLock<Gossip>,
     drain: watch::Sender<bool>,
-    /// Making and restoring snapshots costs memory: one at a time.
-    pub(super) snapshots: Semaphore,
+    /// Who is let in when there is more to do than can be done.
+    pub(super) admission: Admission,
+    /// Streams that were lost, of which the leader is told.
+    pub(super) losses: Semaphore,
     /// How often each command was done and not done: a write must not look its counter up by name.
     counters: papaya::HashMap<&'static str, [metrics::Counter; 2]>,
     pub(super) started_ms: u64,
@@ -105,6 +111,8 @@ impl Core {
     /// Puts the parts together; call [`Core::run_expiry`] on a task of its own.
     pub fn new(raft: Handle, hub: Arc<Hub>, clock: Clock, facts: Facts) -> Core {
         let leases = Leases::new(clock.clone());
+        let threads = std::thread::available_parallelism().map_or(1, |threads| threads.get());
+        let admission = Admission::new(&clock, threads, Bounds::default());
         let inner = Inner {
             raft,
             hub,
@@ -116,7 +124,8 @@ impl Core {
             directory: OnceLock::new(),
             gossip: OnceLock::new(),
             drain: watch::Sender::new(false),
-            snapshots: Semaphore::new(1),
+            admission,
+            losses: Semaphore::new(LOSSES_MAX),
             counters: papaya::HashMap::new(),
         };
         let inner = Arc::new(inner);
@@ -226,9 +235,24 @@ impl Core {
         }
     }
 
-    /// Proposes a command; `Err` if it was refused or its outcome is unknown.
+    /// Who is let in when there is more to do than can be done.
+    pub fn admission(&self) -> &Admission {
+        &self.inner.admission
+    }
+
+    /// Proposes a command that a client asked for; `Err` if it was refused or its outcome is unknown.
     pub(super) async fn propose(
         &self,
+        request_id: Option<RequestId>,
+        command: Command,
+    ) -> Result<Written<Outcome>, Error> {
+        self.propose_in(Lane::of(&command), request_id, command).await
+    }
+
+    /// The same in the lane of whoever asks.
+    pub(super) async fn propose_in(
+        &self,
+        lane: Lane,
         request_id: Option<RequestId>,
         command: Command,
     ) -> Result<Written<Outcome>, Error> {
@@ -236,6 +260,7 @@ impl Core {
             return Err(Error::Draining);
         }
         let op = command.op();
+        let _place = self.inner.admission.command(lane, &command).await?;
         let result = self.inner.raft.propose(request_id, command).await;
         let result = match result {
             Ok((revision, Ok(value))) => Ok(Written { revision, value }),

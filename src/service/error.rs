@@ -1,5 +1,6 @@
 //! The one error of all use cases. Each edge turns it into its own words by one exhaustive table.
 
+use super::admission::Busy;
 use crate::command::Rejection;
 use crate::model::Invalid;
 use thiserror::Error;
@@ -37,9 +38,9 @@ pub enum Error {
     /// The reader of an ordered stream fell too far behind.
     #[error("the reader is too slow: resume with the last token")]
     SlowConsumer,
-    /// Too much at once.
+    /// Too much at once; nothing was done.
     #[error("{0}")]
-    Overloaded(String),
+    Overloaded(#[from] Busy),
     /// A fault of this server.
     #[error("internal error: {0}")]
     Internal(String),

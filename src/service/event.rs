@@ -173,7 +173,7 @@ impl Core {
         let fired = UserEvent { id: self.inner.clock.uuid(), ..event };
         let kept = self.keep_event(fired.clone(), &filters);
         if let Some(gossip) = self.gossip() {
-            gossip.fire_event(Spread::of(&kept).encode_to_vec());
+            gossip.fire_event(kept.ltime, Spread::of(&kept).encode_to_vec());
         }
         Ok(fired)
     }
@@ -187,7 +187,8 @@ impl Core {
             // The ring is whole after every statement.
             let mut ring = self.inner.events.ring.lock().unwrap_or_else(PoisonError::into_inner);
             if event.ltime == 0 {
-                event.ltime = ring.ltime.saturating_add(1);
+                let elsewhere = self.gossip().map_or(0, |gossip| gossip.event_time());
+                event.ltime = ring.ltime.max(elsewhere).saturating_add(1);
             }
             ring.ltime = ring.ltime.max(event.ltime);
             if picked {

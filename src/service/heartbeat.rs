@@ -64,8 +64,11 @@ impl Core {
         }
         let Some(session) = self.inner.raft.state().session(id).cloned() else { return };
         let core = self.clone();
-        // If it does not get there, the lease runs out by itself.
-        drop(tokio::spawn(async move { core.lease(Verb::Detach, &session).await }));
+        // If it does not get there, the lease runs out by itself. A crowd that is lost at once is told of in turn.
+        drop(tokio::spawn(async move {
+            let _turn = core.inner.losses.acquire().await;
+            core.lease(Verb::Detach, &session).await
+        }));
     }
 
     /// What the leader answers to other servers.

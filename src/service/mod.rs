@@ -4,6 +4,7 @@
 //! asked for and takes a snapshot of the state. Sessions' leases live here in the leader's memory ([`lease`]) and are
 //! never log traffic; only their end is. Nothing here knows a wire format, and no edge decides anything.
 
+pub mod admission;
 mod batch;
 mod coordinate;
 mod coordination;

@@ -8,6 +8,7 @@
 //!
 //! Missing: nodes that failed and were forgotten while no server ran keep the state that they had.
 
+use super::admission::Lane;
 use super::{Core, Error};
 use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister};
 use crate::gossip::{Member, Members, Status};
@@ -157,7 +158,7 @@ impl Core {
         let checks = vec![CatalogCheck { service_id: Text::default(), check }];
         let node = NodeRecord { checks: Default::default(), ..node };
         let register = CatalogRegister { node, skip_node_update: false, service: None, checks };
-        self.catalog_register(register).await.map(drop)
+        self.catalog_register_in(Lane::Own, register).await.map(drop)
     }
 
     /// Removes a node that is no longer a member, if it is still this member's.
@@ -169,7 +170,7 @@ impl Core {
         info!(node = %name, "member has left: its node is removed from the catalog");
         let deregister =
             CatalogDeregister { node: name.into(), service_id: Text::default(), check_id: Text::default() };
-        self.catalog_deregister(deregister).await.map(drop)
+        self.catalog_deregister_in(Lane::Own, deregister).await.map(drop)
     }
 }
 

@@ -1,5 +1,6 @@
 //! The catalog: register, update, deregister, report health, override.
 
+use super::admission::Lane;
 use super::core::unexpected;
 use super::{AGENTLESS, Core, Error, Proof, Written};
 use crate::command::{
@@ -101,10 +102,18 @@ impl Core {
 
     /// Consul's catalog registration.
     pub async fn catalog_register(&self, register: CatalogRegister) -> Result<Written<()>, Error> {
+        self.catalog_register_in(Lane::Writes, register).await
+    }
+
+    pub(super) async fn catalog_register_in(
+        &self,
+        lane: Lane,
+        register: CatalogRegister,
+    ) -> Result<Written<()>, Error> {
         if register.node.name.eq_ignore_ascii_case(AGENTLESS) {
             return Err(Error::invalid("Node", format!("{AGENTLESS:?} is reserved for instances without a node")));
         }
-        let written = self.propose(None, Command::CatalogRegister(Box::new(register))).await?;
+        let written = self.propose_in(lane, None, Command::CatalogRegister(Box::new(register))).await?;
         match written.value {
             Outcome::Cataloged => Ok(written.map(|_| ())),
             other => Err(unexpected(&other)),
@@ -113,11 +122,19 @@ impl Core {
 
     /// Consul's catalog deregistration. An instance without a node is named by [`AGENTLESS`] and its qualified id.
     pub async fn catalog_deregister(&self, deregister: CatalogDeregister) -> Result<Written<()>, Error> {
+        self.catalog_deregister_in(Lane::Writes, deregister).await
+    }
+
+    pub(super) async fn catalog_deregister_in(
+        &self,
+        lane: Lane,
+        deregister: CatalogDeregister,
+    ) -> Result<Written<()>, Error> {
         if deregister.node.eq_ignore_ascii_case(AGENTLESS) {
             let keys = self.agentless_key(&deregister.service_id).into_iter().collect();
             return Ok(self.deregister(None, Deregister { keys, ..Deregister::default() }).await?.map(|_| ()));
         }
-        let written = self.propose(None, Command::CatalogDeregister(deregister)).await?;
+        let written = self.propose_in(lane, None, Command::CatalogDeregister(deregister)).await?;
         match written.value {
             Outcome::Cataloged => Ok(written.map(|_| ())),
             other => Err(unexpected(&other)),

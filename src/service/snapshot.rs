@@ -25,7 +25,7 @@ impl Core {
     /// # Errors
     /// The read barrier was not passed.
     pub async fn save_snapshot(&self, options: &ReadOptions) -> Result<(Vec<u8>, View), Error> {
-        let _turn = self.inner.snapshots.acquire().await.map_err(|_| Error::Draining)?;
+        let _turn = self.inner.admission.snapshot().await?;
         let view = self.view(options).await?;
         let (state, now_ms) = (view.state.clone(), self.clock().now_ms());
         let meta = self.meta(&state, view.term, now_ms);
@@ -60,7 +60,7 @@ impl Core {
     /// # Errors
     /// The archive is refused, with what is wrong with it; or a part could not be replicated.
     pub async fn restore_snapshot(&self, archive: std::fs::File) -> Result<Written<()>, Error> {
-        let _turn = self.inner.snapshots.acquire().await.map_err(|_| Error::Draining)?;
+        let _turn = self.inner.admission.snapshot().await?;
         let counted = tokio::task::spawn_blocking(move || {
             let mut parts = 0;
             each_part(&archive, |_| {

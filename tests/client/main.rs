@@ -3,11 +3,13 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod servers;
+mod streams;
 
-use common::Server;
 use common::dns::{kind, udp};
 use common::grpc::{Clients, selector};
 use common::http::Response;
+use common::{PATIENCE, Server};
 use lictor::proto::v1::watch_response::{Cause, Update};
 use lictor::proto::v1::{ResolveRequest, WatchRequest, WatchResponse};
 use serde_json::json;
@@ -15,8 +17,9 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use tonic::Streaming;
 
-/// What is to come must come within this; machines that run many tests at once are slow.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// What DNS answers.
+const NAME_ERROR: u8 = 3;
+const SERVER_FAILURE: u8 = 2;
 /// Between two looks at what cannot be waited for.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -125,6 +128,8 @@ async fn an_agent_goes_on_while_servers_are_away() {
     let asked = || udp(a.dns_addr(), "web.service.consul.", kind::A, None).expect("an answer").addresses();
     let address = asked();
     assert_eq!(address.len(), 1);
+    let rcode = |name: &str| udp(a.dns_addr(), name, kind::A, None).expect("an answer").rcode;
+    assert_eq!(rcode("unknown.service.consul."), NAME_ERROR);
     let mut clients = Clients::connect(a.grpc_addr()).await;
     let request = WatchRequest {
         selector: Some(selector("later")),
@@ -149,6 +154,8 @@ async fn an_agent_goes_on_while_servers_are_away() {
     assert_eq!((refused.status, refused.text().as_str()), (500, "No known Consul servers"));
     assert_eq!(a.put("/v1/kv/x", "1").status, 500);
     assert_eq!(asked(), address);
+    assert_eq!(rcode("unknown.service.consul."), NAME_ERROR, "what is not there is kept, too");
+    assert_eq!(rcode("another.service.consul."), SERVER_FAILURE, "what nobody has said is not made up");
     register(a, "later");
     assert!(a.get("/v1/agent/services").ok().json().get("later").is_some());
     assert!(matches!(next(&mut stream).await.update, Some(Update::Progress(_))), "the stream stays open");
@@ -202,4 +209,29 @@ async fn equal_questions_are_asked_once() {
         assert_eq!(addition(stream).await, "a");
     }
     assert_eq!(watches() - before, 1);
+}
+
+#[test]
+fn places_of_agents_reach_the_servers() {
+    let cluster = Cluster::start();
+    let [_, b] = &cluster.agents;
+    let known = |r: &Response| {
+        let nodes: Vec<_> = r.json().as_array().into_iter().flatten().map(|entry| entry["Node"].clone()).collect();
+        ["a", "b", "server"].iter().all(|node| nodes.iter().any(|found| found == node))
+    };
+    until(b, "/v1/coordinate/nodes", |r| r.status == 200 && known(r));
+    let nodes = |at: &Server, near: &str| -> Vec<String> {
+        let list = at.get(&format!("/v1/catalog/nodes?near={near}")).ok().json();
+        list.as_array().expect("a list").iter().map(|node| node["Node"].to_string()).collect()
+    };
+    // Places move while they are asked for, so two answers may differ once in a while.
+    let end = Instant::now() + PATIENCE;
+    while nodes(b, "_agent") != nodes(&cluster.server, "b") {
+        assert!(Instant::now() < end, "near=_agent is not near the agent's node");
+        std::thread::sleep(LOOK);
+    }
+    let mut rtt = std::process::Command::new(env!("CARGO_BIN_EXE_lictor"));
+    let said = rtt.args(["rtt", &format!("-http-addr={}", b.http_addr()), "a", "b"]).output().expect("run rtt");
+    let text = String::from_utf8_lossy(&said.stdout);
+    assert!(said.status.success() && text.starts_with("Estimated a <-> b rtt"), "{said:?}");
 }

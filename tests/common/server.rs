@@ -85,10 +85,27 @@ impl Server {
 
     /// An agent that is no server, of the cluster that the server at this gossip address is in.
     pub(crate) fn client(dir: &Path, node: &str, join: SocketAddr) -> Self {
+        Self::client_with(dir, node, join, &[])
+    }
+
+    /// The same with further flags.
+    pub(crate) fn client_with(dir: &Path, node: &str, join: SocketAddr, flags: &[&str]) -> Self {
+        Self::joining(dir, node, Some(join), flags)
+    }
+
+    /// One of three servers; `join`: where another one gossips.
+    pub(crate) fn one_of_three(dir: &Path, node: &str, join: Option<SocketAddr>, flags: &[&str]) -> Self {
+        // Machines that run many tests at once sync their disks slowly: nobody is to be taken for dead for that.
+        let patient = ["-server", "-bootstrap-expect=3", "-hcl=performance { raft_multiplier = 5 }"];
+        Self::joining(dir, node, join, &[&patient, flags].concat())
+    }
+
+    fn joining(dir: &Path, node: &str, join: Option<SocketAddr>, flags: &[&str]) -> Self {
         let mut args: Vec<String> = ["-bind=127.0.0.1", "-retry-interval=1s"].map(Into::into).into();
         args.push(format!("-data-dir={}", dir.display()));
         args.push(format!("-node={node}"));
-        args.push(format!("-retry-join={join}"));
+        args.extend(join.map(|join| format!("-retry-join={join}")));
+        args.extend(flags.iter().map(|&f| f.to_owned()));
         Self::start(args)
     }
 
@@ -97,6 +114,13 @@ impl Server {
         let own = self.get("/v1/agent/self").ok().json();
         let port = own["DebugConfig"]["SerfPortLAN"].as_u64().and_then(|port| u16::try_from(port).ok());
         SocketAddr::from(([127, 0, 0, 1], port.expect("a port of gossip")))
+    }
+
+    /// Where other servers and agents reach it, on loopback.
+    pub(crate) fn server_addr(&self) -> SocketAddr {
+        let own = self.get("/v1/agent/self").ok().json();
+        let port = own["DebugConfig"]["ServerPort"].as_u64().and_then(|port| u16::try_from(port).ok());
+        SocketAddr::from(([127, 0, 0, 1], port.expect("a server port")))
     }
 
     /// The value of a counter; 0 if it is not there.

@@ -82,6 +82,22 @@ fn members_come_fail_and_go_and_the_catalog_shows_it() {
 }
 
 #[test]
+fn a_client_that_leaves_is_shown_as_one_that_has_left() {
+    let dirs = [(); 2].map(|()| tempfile::tempdir().expect("a directory"));
+    let server = Server::durable_with(dirs[0].path(), &["-node=server"]);
+    let mut client = Server::client(dirs[1].path(), "client", server.gossip_addr());
+    let in_catalog = || !server.get("/v1/catalog/node/client").json().is_null();
+    until("the client is there", &[&server, &client], || status(&server, "client") == ALIVE && in_catalog());
+    client.put("/v1/agent/leave", "").ok();
+    until("the client has left", &[&server, &client], || status(&server, "client") == LEFT && !in_catalog());
+    client.kill9();
+    assert_eq!(status(&server, "client"), LEFT, "until it is forgotten");
+    // It may come back.
+    client.restart();
+    until("the client is back", &[&server, &client], || status(&server, "client") == ALIVE && in_catalog());
+}
+
+#[test]
 fn a_member_that_starts_again_finds_the_others() {
     let dir = tempfile::tempdir().expect("a directory");
     let a = named("a", &[]);

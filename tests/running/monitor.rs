@@ -24,11 +24,12 @@ impl Listener {
         let mut stream = BufReader::new(tcp);
         let mut head = String::new();
         while !head.ends_with("\r\n\r\n") {
-            // A connection that is one too many is closed at once.
             if stream.read_line(&mut head).ok()? == 0 {
                 return None;
             }
         }
+        // A connection that is one too many is told so with a 429.
+        head.starts_with("HTTP/1.1 200").then_some(())?;
         Some(Listener { stream, head: head.to_ascii_lowercase() })
     }
 

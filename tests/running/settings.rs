@@ -134,11 +134,11 @@ fn a_taken_port_of_grpc_stops_only_who_asked_for_it() {
         let mut command = Command::new(env!("CARGO_BIN_EXE_lictor"));
         command.args(["agent", "-dev", "-client=127.0.0.77", "-http-port=0", "-dns-port=0", "-server-port=0"]);
         command.args(["-serf-lan-port=0"]).args(more).stdin(Stdio::null()).stdout(Stdio::piped());
-        command.spawn().expect("started")
+        command.stderr(Stdio::piped()).spawn().expect("started")
     };
     let asked = agent(&["-grpc-port=8502"]).wait_with_output().expect("ends");
     assert!(!asked.status.success());
-    let told = String::from_utf8_lossy(&asked.stdout).into_owned();
+    let told = String::from_utf8_lossy(&[asked.stdout, asked.stderr].concat()).into_owned();
     assert!(told.contains("cannot listen for gRPC on 127.0.0.77:8502 (ports.grpc)"), "{told}");
 
     let mut other = agent(&[]);

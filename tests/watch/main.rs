@@ -11,25 +11,15 @@ mod discovery;
 mod key_compaction;
 mod key_order;
 mod key_resume;
-mod keys;
 mod races;
 mod restart;
-mod set;
 mod write;
 
+use common::{keys, set};
 use std::future::Future;
-use std::time::Duration;
-
-/// What is waited for must come within this. It decides nothing but how soon a failure shows.
-const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Runs a test on two threads.
 fn run<T>(test: impl Future<Output = T>) -> T {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
     runtime.expect("runtime").block_on(test)
-}
-
-/// What comes, or a failure that says what did not.
-async fn soon<T>(what: &str, event: impl Future<Output = T>) -> T {
-    tokio::time::timeout(PATIENCE, event).await.unwrap_or_else(|_| panic!("{what}: nothing came within {PATIENCE:?}"))
 }

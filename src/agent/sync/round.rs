@@ -9,7 +9,7 @@ use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister};
 use crate::machine::State;
 use crate::model::{Instance, NodeRecord, Text, fold};
 use crate::service::Error;
-use futures::future::join_all;
+use futures::stream::{self, StreamExt};
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -84,12 +84,13 @@ impl Round {
             self.writes(&local, state, &agent.node())
         };
         let catalog = &agent.inner.catalog;
-        let done = join_all(writes.into_iter().map(|write| async {
-            let result = catalog.write(write.command).await;
-            (write.part, result)
-        }));
+        let sending = stream::iter(writes).map(|Write { command, part }| {
+            let sent = catalog.write(command);
+            async move { (part, sent.await) }
+        });
+        let mut done = sending.buffer_unordered(catalog.writes_at_once());
         let mut failed = None;
-        for (part, result) in done.await {
+        while let Some((part, result)) = done.next().await {
             match result {
                 Ok(()) => {}
                 Err(error @ (Error::Rejected(_) | Error::Invalid(_))) => {

@@ -82,16 +82,12 @@ fn the_performance_harness_file_starts_both_ways() {
         assert_eq!(c.server_addr.to_string(), "127.0.0.1:38052");
         assert_eq!((c.serf_lan_port, c.serf_wan_port), (38053, Some(38054)));
         assert_eq!((c.node_name.as_str(), c.log.level), ("n0", LogLevel::Error));
-        assert_eq!(c.limits.http_max_conns_per_client, 12000);
+        let limits = &c.limits;
+        assert_eq!((limits.http_max_conns_per_client, limits.rpc_max_conns_per_client), (12_000, 1_000));
+        assert_eq!(limits.grpc_max_conns_per_client, 12_000, "as many as to HTTP");
         let mut notices: Vec<_> = c.notices.iter().map(|n| n.text.replace(&path, "FILE")).collect();
         notices.sort();
-        assert_eq!(
-            notices,
-            [
-                "FILE: disable_update_check has no effect: there is no update check",
-                "FILE: limits.rpc_max_conns_per_client has no effect: connections to gRPC are not counted in this version",
-            ]
-        );
+        assert_eq!(notices, ["FILE: disable_update_check has no effect: there is no update check",]);
     }
 }
 

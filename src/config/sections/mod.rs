@@ -12,5 +12,5 @@ pub use checks::CheckSettings;
 pub use dns::{DnsSettings, SoaSettings};
 pub use gossip::GossipSettings;
 pub use http::{HttpSettings, UnixSocket};
-pub use limits::{Limits, QueryTimes};
+pub use limits::{Limits, QueryTimes, Waiting};
 pub use log::{LogFile, LogSettings};

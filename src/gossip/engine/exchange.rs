@@ -11,6 +11,8 @@ use prost::Message;
 
 /// Statements of one exchange that are sent on, at most; the rest finds its way by other exchanges.
 const SENT_ON_MAX: usize = 64;
+/// Events of one exchange that are looked at, at most.
+const EVENTS_TAKEN_MAX: usize = 1_024;
 
 impl Engine {
     /// Everything that this member knows, as a request to another one.
@@ -35,6 +37,8 @@ impl Engine {
             entries: entries.collect(),
             lives: lives.collect(),
             join,
+            event_time: shared.heard.time,
+            events: shared.heard.recent(),
             ..ExchangeBody::default()
         }
     }
@@ -83,6 +87,11 @@ impl Engine {
             Some(Member::new(peer_of(&life.peer)?, u16::try_from(life.incarnation).ok()?, state))
         }));
         self.outlive(&entries, &lives);
+        {
+            let mut shared = self.relay.lock();
+            shared.heard.witness(body.event_time, joining);
+            body.events.into_iter().take(EVENTS_TAKEN_MAX).for_each(|event| shared.take_event(event));
+        }
         let mut sent_on = 0;
         for (record, seen) in entries {
             if record.id == self.own.id {

@@ -81,13 +81,19 @@ impl Engine {
         true
     }
 
-    /// Sends a message to all nodes, best effort; this one does not hear it.
-    pub(in crate::gossip) fn fire_event(&mut self, body: Vec<u8>) {
-        let item =
-            ItemBody { event: Some(EventBody { id: self.clock.random().to_vec(), body }), ..ItemBody::default() };
+    /// Sends a message to all nodes, best effort; this one does not hear it. `time`: later than that of all events that
+    /// the caller has heard of.
+    pub(in crate::gossip) fn fire_event(&mut self, time: u64, body: Vec<u8>) {
+        let event = EventBody { id: self.clock.random().to_vec(), body, time };
+        let item = ItemBody { event: Some(event), ..ItemBody::default() };
         self.swim.broadcast(&item.encode_to_vec());
         self.swim.gossip(self.clock.monotonic_us());
         self.settle();
+    }
+
+    /// The Lamport time of the latest event that this member has heard of.
+    pub(in crate::gossip) fn event_time(&self) -> u64 {
+        self.relay.lock().heard.time
     }
 
     /// How much this member doubts itself: 0 for not at all, 8 at most.

@@ -125,7 +125,7 @@ fn operators_put_out_what_has_failed() {
 fn events_and_tags_reach_everybody_once() {
     let mut pool = pool(6, 8);
     pool.loss = 100;
-    pool.with(4, |e| e.fire_event(b"deploy".to_vec()));
+    fire(&mut pool, 4, "deploy");
     let tags = BTreeMap::from([("dc".to_owned(), "dc1".to_owned()), ("n".to_owned(), "new".to_owned())]);
     pool.with(5, |e| e.set_tags(tags)).unwrap();
     pool.until(60, "all know the tag", |p| (0..8).all(|n| p.member(n, "n5").is_some_and(|m| m.tag("n") == "new")));
@@ -134,6 +134,67 @@ fn events_and_tags_reach_everybody_once() {
     }
     let large = BTreeMap::from([("a".to_owned(), "b".repeat(9_999))]);
     assert_eq!(pool.with(5, |e| e.set_tags(large)), Err(TagsTooLarge));
+}
+
+fn fire(pool: &mut Simulation, node: usize, body: &str) {
+    let time = pool.nodes[node].engine.event_time() + 1;
+    pool.with(node, |e| e.fire_event(time, body.as_bytes().to_vec()));
+}
+
+#[test]
+fn an_event_that_gossip_has_lost_comes_by_an_exchange() {
+    let mut pool = pool(17, 4);
+    pool.no_datagrams = Box::new(|_, b| b == 3);
+    for at in 0..5 {
+        fire(&mut pool, 0, &at.to_string());
+        pool.run(20_000);
+    }
+    // Probes that are not answered go over streams, and take news along; what those do not bring, exchanges do.
+    pool.until(600, "all have heard", |p| p.nodes[3].events.len() == 5);
+    pool.run(300_000);
+    let mut heard = pool.nodes[3].events.clone();
+    heard.sort();
+    assert_eq!(heard, ["0", "1", "2", "3", "4"].map(|e| e.as_bytes().to_vec()), "each once");
+}
+
+#[test]
+fn who_starts_again_hears_no_event_twice_and_is_heard() {
+    let mut pool = pool(18, 4);
+    for at in 0..50 {
+        fire(&mut pool, at % 3, &format!("old {at}"));
+        pool.run(500);
+    }
+    pool.until(60, "n3 has heard all", |p| p.nodes[3].events.len() == 50);
+    pool.kill(3);
+    pool.until(20, "all see that n3 has failed", |p| p.all_see("n3", Some(Failed)));
+    pool.nodes[3].events.clear();
+    pool.restart(3, Simulation::identity(3));
+    pool.join(3, 1);
+    pool.until(10, "all see n3 again", |p| p.all_see("n3", Some(Alive)));
+    assert_eq!(pool.nodes[3].engine.event_time(), 50);
+    fire(&mut pool, 3, "of the new life");
+    fire(&mut pool, 0, "for the new life");
+    let heard = |pool: &Simulation, node: usize, event: &str| {
+        pool.nodes[node].events.iter().filter(|e| e.as_slice() == event.as_bytes()).count()
+    };
+    let all = |p: &Simulation| (0..3).all(|n| heard(p, n, "of the new life") == 1);
+    pool.until(60, "the others hear it", all);
+    pool.run(300_000);
+    assert_eq!(pool.nodes[3].events, [b"for the new life".to_vec()], "nothing of what was before");
+    assert!(all(&pool) && heard(&pool, 1, "for the new life") == 1, "each once");
+}
+
+#[test]
+fn a_time_from_nowhere_makes_no_event_old() {
+    let mut pool = pool(19, 2);
+    fire(&mut pool, 0, "first");
+    pool.with(0, |e| e.fire_event(u64::MAX, b"from nowhere".to_vec()));
+    fire(&mut pool, 0, "second");
+    pool.until(60, "it is heard", |p| p.nodes[1].events.len() == 2);
+    let mut heard = pool.nodes[1].events.clone();
+    heard.sort();
+    assert_eq!(heard, [b"first".to_vec(), b"second".to_vec()]);
+    assert_eq!(pool.nodes[1].engine.event_time(), 2);
 }
 
 #[test]

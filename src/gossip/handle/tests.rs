@@ -48,7 +48,7 @@ async fn members_join_fail_and_leave() {
     assert!(a.reach(&seen).await);
     assert!(!a.reach(&Member { id: Uuid::nil(), ..(*seen).clone() }).await);
     let mut events = c.events();
-    a.fire_event(b"hello".to_vec());
+    a.fire_event(a.event_time() + 1, b"hello".to_vec());
     assert_eq!(timeout(Duration::from_secs(30), events.recv()).await.unwrap().unwrap(), "hello");
     b.leave().await;
     sees(&a, "b", Status::Left).await;

@@ -1,5 +1,6 @@
 //! Connections to other servers.
 
+use crate::proto::internal::call_request::Body;
 use crate::proto::internal::peer_service_client::PeerServiceClient;
 use crate::proto::internal::{
     CallRequest, CallResponse, InstallHead, InstallSnapshotRequest, InstallSnapshotResponse, LingerRequest,
@@ -35,30 +36,49 @@ pub const MESSAGE_MAX: usize = 64 << 20;
 /// The connections of this server to others, made when they are needed and kept. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Connections {
-    open: Arc<Mutex<HashMap<Arc<str>, Channel>>>,
+    open: Arc<Mutex<HashMap<(Arc<str>, Lane), Channel>>>,
+}
+
+/// Which of the connections to a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Lane {
+    /// Messages of raft, heartbeats of sessions, questions: small, and waited for.
+    Prompt,
+    /// Writes that are passed on: many, or large. They must not stand before the others.
+    Writes,
+}
+
+impl Lane {
+    fn of(request: &CallRequest) -> Lane {
+        match request.body {
+            Some(Body::Propose(_)) => Lane::Writes,
+            _ => Lane::Prompt,
+        }
+    }
 }
 
 impl Connections {
-    fn open(&self) -> MutexGuard<'_, HashMap<Arc<str>, Channel>> {
+    fn open(&self) -> MutexGuard<'_, HashMap<(Arc<str>, Lane), Channel>> {
         // Every change of it is a single call.
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn channel(&self, address: &str) -> Result<Channel, Unreached> {
-        if let Some(known) = self.open().get(address) {
+    async fn channel(&self, address: &str, lane: Lane) -> Result<Channel, Unreached> {
+        let key = (address.into(), lane);
+        if let Some(known) = self.open().get(&key) {
             return Ok(known.clone());
         }
         let channel = connect(address).await?;
-        Ok(self.open().entry(address.into()).or_insert(channel).clone())
+        Ok(self.open().entry(key).or_insert(channel).clone())
     }
 
     /// After a failure of the connection the next call makes a new one, and learns whether anybody is there.
-    fn forget(&self, address: &str) {
-        self.open().remove(address);
+    fn forget(&self, address: &str, lane: Lane) {
+        self.open().remove(&(address.into(), lane));
     }
 
-    fn failed(&self, address: &str, status: &Status) -> Unreached {
-        self.forget(address);
+    fn failed(&self, address: &str, lane: Lane, status: &Status) -> Unreached {
+        self.forget(address, lane);
         match refused(status) {
             true => Unreached::NotSent(format!("nobody listens at {address}")),
             false => Unreached::NoAnswer(format!("{address}: {}", status.message())),
@@ -122,10 +142,11 @@ impl Peers for Connections {
     ) -> BoxFuture<'static, Result<CallResponse, Unreached>> {
         let (connections, address) = (self.clone(), address.to_owned());
         Box::pin(async move {
-            let channel = connections.channel(&address).await?;
+            let lane = Lane::of(&request);
+            let channel = connections.channel(&address, lane).await?;
             match tokio::time::timeout(limit, client(channel).call(request)).await {
                 Ok(Ok(response)) => Ok(response.into_inner()),
-                Ok(Err(status)) => Err(connections.failed(&address, &status)),
+                Ok(Err(status)) => Err(connections.failed(&address, lane, &status)),
                 // Slow is not broken: the connection stays, its keepalive finds out.
                 Err(_) => Err(Unreached::NoAnswer(format!("{address}: no answer within {} ms", limit.as_millis()))),
             }
@@ -152,13 +173,13 @@ impl Peers for Connections {
     fn linger(&self, address: &str, request: LingerRequest) -> BoxFuture<'static, Lingered> {
         let (connections, address) = (self.clone(), address.to_owned());
         Box::pin(async move {
-            let Ok(channel) = connections.channel(&address).await else {
+            let Ok(channel) = connections.channel(&address, Lane::Prompt).await else {
                 return proof(&address).await;
             };
             match client(channel).linger(request).await {
                 Ok(_) => Lingered::Gone,
                 Err(_) => {
-                    connections.forget(&address);
+                    connections.forget(&address, Lane::Prompt);
                     proof(&address).await
                 }
             }

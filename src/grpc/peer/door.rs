@@ -5,8 +5,10 @@ use super::agents::{Agents, AskDns};
 use super::client::MESSAGE_MAX;
 use crate::grpc::layer::{Observe, Observed};
 use crate::grpc::server::Front;
+use crate::grpc::status::status;
 use crate::proto::internal::agent_service_server::AgentServiceServer;
-use crate::service::Core;
+use crate::service::admission::{Busy, Connection};
+use crate::service::{Core, Error as ServiceError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::combinators::UnsyncBoxBody;
@@ -73,6 +75,10 @@ impl Service<http::Request<Body>> for Port {
             let early = Status::unavailable("this server is starting").into_http();
             return Box::pin(std::future::ready(Ok(early)));
         };
+        let connection = request.extensions().get::<Arc<Connection>>();
+        if let Err(busy) = connection.map_or(Ok(()), |connection| connection.check()) {
+            return Box::pin(std::future::ready(Ok(refusal(path, busy))));
+        }
         if path.starts_with("/lictor.internal.v1.AgentService/") {
             return Box::pin(open.agents.clone().call(request));
         }
@@ -83,4 +89,16 @@ impl Service<http::Request<Body>> for Port {
         }
         Box::pin(open.front.clone().call(request))
     }
+}
+
+/// In the words of what was asked.
+fn refusal(path: &str, busy: Busy) -> http::Response<Body> {
+    if !path.starts_with("/v1/") {
+        return status(ServiceError::Overloaded(busy)).into_http();
+    }
+    let seconds = busy.retry_after.as_secs().max(1);
+    let mut answer = http::Response::new(Body::new(http_body_util::Full::new(Bytes::from(busy.reason))));
+    *answer.status_mut() = http::StatusCode::TOO_MANY_REQUESTS;
+    answer.headers_mut().insert(http::header::RETRY_AFTER, seconds.into());
+    answer
 }

@@ -3,6 +3,7 @@
 use super::client::MESSAGE_MAX;
 use super::door::{Door, Port};
 use crate::grpc::ServeError;
+use crate::grpc::entrance::{self, Entrance, Excess};
 use crate::proto::internal::peer_service_server::{PeerService, PeerServiceServer};
 use crate::proto::internal::{
     CallRequest, CallResponse, InstallHead, InstallSnapshotRequest, InstallSnapshotResponse, LingerRequest,
@@ -17,7 +18,6 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
 use tonic::transport::Server;
-use tonic::transport::server::TcpIncoming;
 use tonic::{Request, Response, Status, Streaming};
 
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
@@ -66,6 +66,7 @@ pub async fn serve(
     listener: TcpListener,
     raft: Handle,
     door: Door,
+    entrance: Entrance,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
     let mut stopped = stopping.clone();
@@ -82,6 +83,7 @@ pub async fn serve(
         .initial_stream_window_size(WINDOW)
         .initial_connection_window_size(WINDOW);
     let port = Port { servers: Routes::new(service).prepare(), door };
-    let incoming = TcpIncoming::from(listener).with_nodelay(Some(true));
+    // Servers must be heard whatever the agents on their machines do.
+    let incoming = entrance::accept(listener, entrance, Excess::Stays);
     Ok(server.serve_with_incoming_shutdown(port, incoming, ended).await?)
 }

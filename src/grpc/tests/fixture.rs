@@ -49,7 +49,9 @@ impl Fixture {
         let core = Core::new(raft, hub, clock, facts);
         tokio::spawn(core.clone().run_expiry());
         let front = crate::grpc::Front::new(core.clone()).await.expect("the API");
-        let serving = tokio::spawn(crate::grpc::serve(vec![listener], front, core.clock().clone(), core.ending()));
+        let entrance = crate::grpc::Entrance::default();
+        let serving = crate::grpc::serve(vec![listener], front, entrance, core.clock().clone(), core.ending());
+        let serving = tokio::spawn(serving);
         let channel = Endpoint::from_shared(format!("http://{address}")).unwrap().connect().await.unwrap();
         Fixture {
             core,

@@ -1,5 +1,6 @@
 //! The services over a real loopback server, on a core with its log in memory.
 
+mod admission;
 mod discovery;
 mod edge;
 mod fixture;

@@ -95,7 +95,7 @@ pub(super) async fn connect(call: Call) -> Result<Answer, Error> {
 
 async fn instances<F>(call: Call, scope: Scope, find: F) -> Result<Answer, Error>
 where
-    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>>,
+    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>> + Sync,
 {
     let read = call.read()?.or_cached(&call.query);
     let selection = Selection::of(&call);
@@ -128,7 +128,7 @@ pub(super) async fn gateway_services(call: Call) -> Result<Answer, Error> {
 pub(super) async fn nothing(
     call: Call,
     announced: bool,
-    answer: impl Fn(Layout) -> Result<Answer, Error>,
+    answer: impl Fn(Layout) -> Result<Answer, Error> + Sync,
 ) -> Result<Answer, Error> {
     let read = if announced { call.read()?.or_cached(&call.query) } else { call.quiet_read()? };
     let layout = call.layout();

@@ -62,7 +62,7 @@ struct Found<'a> {
 
 async fn ask<F>(call: Call, show: F) -> Result<Answer, Error>
 where
-    F: Fn(Option<Found<'_>>, &Filter, Layout) -> Result<Answer, Error>,
+    F: Fn(Option<Found<'_>>, &Filter, Layout) -> Result<Answer, Error> + Sync,
 {
     let read = call.read()?;
     let asked = call.name("Missing node name")?;

@@ -100,7 +100,7 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
 
 async fn ask<F>(call: Call, find: F) -> Result<Answer, Error>
 where
-    F: for<'a> Fn(&'a State, Option<&str>) -> Option<Vec<Entry<'a>>>,
+    F: for<'a> Fn(&'a State, Option<&str>) -> Option<Vec<Entry<'a>>> + Sync,
 {
     let read = call.read_anywhere(false)?;
     check_datacenter(&call.gateway, call.query.get("dc").unwrap_or_default())?;

@@ -66,7 +66,7 @@ pub(super) async fn ingress(call: Call) -> Result<Answer, Error> {
 
 async fn instances<F>(call: Call, scope: Scope, find: F) -> Result<Answer, Error>
 where
-    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>>,
+    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>> + Sync,
 {
     let read = call.read()?.or_cached(&call.query);
     let selection = Selection::with_health(&call)?;

@@ -104,7 +104,7 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
 
 async fn ask<F>(call: Call, find: F) -> Result<Answer, Error>
 where
-    F: for<'a> Fn(&'a State) -> Vec<Session<'a>>,
+    F: for<'a> Fn(&'a State) -> Vec<Session<'a>> + Sync,
 {
     let read = call.quiet_read()?;
     let layout = call.layout();

@@ -1,7 +1,7 @@
 //! A reader of Watch that knows what may come next.
 
-use crate::common::grpc::Clients;
-use crate::soon;
+use super::grpc::Clients;
+use super::soon;
 use bytes::Bytes;
 use lictor::proto::v1::watch_response::{Cause, Delta, Snapshot, Update};
 use lictor::proto::v1::{

@@ -1,17 +1,24 @@
-//! What a watch has shown so far: the set, and the newest changes for those who come back.
+//! What a watch of instances has shown so far: the set.
 
+use super::ring::Frame;
+use super::watched::{MESSAGE_MAX, Own, Position, Taken, Watched, Why, aged, progress_every};
 use crate::proto::v1 as pb;
-use crate::proto::v1::watch_response::{Cause, Delta, Snapshot, Update};
+use crate::proto::v1::discovery_service_client::DiscoveryServiceClient;
+use crate::proto::v1::read_options::Consistency;
+use crate::proto::v1::watch_response::{Cause, Delta, Progress, Snapshot, Update};
 use bytes::Bytes;
+use futures::future::BoxFuture;
 use prost::Message;
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
 use tokio::time::Instant;
+use tonic::transport::Channel;
+use tonic::{Response, Status, Streaming};
 
 /// A part of a snapshot has about so many bytes.
 const PART_BYTES: usize = 1 << 20;
-/// Changes that are kept for those who come back.
-const RECENT_MAX: usize = 64;
-const RECENT_BYTES_MAX: usize = 1 << 20;
+/// How often the server says that nothing was missed; each reader here has its own time for that.
+const PROGRESS_SECONDS: i64 = 5;
 
 type Key = (String, String, String, String);
 
@@ -25,76 +32,121 @@ pub(super) struct Set {
     next: u64,
     /// A snapshot that has begun: its messages as they came.
     building: Vec<pb::WatchResponse>,
-    recent: VecDeque<(Bytes, Bytes)>,
-    recent_bytes: usize,
-    /// Whether there was a whole snapshot.
-    pub(super) ready: bool,
+    /// Whether there was a whole snapshot, and why it came.
+    ready: bool,
+    cause: Cause,
     /// Of the newest message.
-    pub(super) token: Bytes,
-    pub(super) header: Option<pb::ResponseHeader>,
-    pub(super) heard: Instant,
+    token: Bytes,
+    header: pb::ResponseHeader,
+    heard: Instant,
 }
 
-impl Set {
-    pub(super) fn new() -> Set {
+impl Watched for Set {
+    type Request = pb::WatchRequest;
+    type Answer = pb::WatchResponse;
+    const HAS_WHOLE: bool = true;
+
+    fn own(request: &mut pb::WatchRequest) -> Result<Own, Status> {
+        let every = progress_every(request.progress_interval.take().as_ref())?;
+        let token = std::mem::take(&mut request.resume_token);
+        Ok(Own { token, progress_every: Some(every), shares: shares(request.read.as_ref()) })
+    }
+
+    fn open(
+        channel: Channel,
+        mut request: pb::WatchRequest,
+    ) -> BoxFuture<'static, Result<Response<Streaming<pb::WatchResponse>>, Status>> {
+        request.progress_interval = Some(prost_types::Duration { seconds: PROGRESS_SECONDS, nanos: 0 });
+        let mut client = DiscoveryServiceClient::new(channel).max_decoding_message_size(MESSAGE_MAX);
+        Box::pin(async move { client.watch(request).await })
+    }
+
+    fn begin(_: Option<&Arc<Position>>) -> Set {
         Set {
             instances: BTreeMap::new(),
             places: HashMap::new(),
             services: BTreeMap::new(),
             next: 0,
             building: Vec::new(),
-            recent: VecDeque::new(),
-            recent_bytes: 0,
             ready: false,
+            cause: Cause::Initial,
             token: Bytes::new(),
-            header: None,
+            header: pb::ResponseHeader::default(),
             heard: Instant::now(),
         }
     }
 
     /// What was sent of a snapshot before the stream broke comes again.
-    pub(super) fn restart(&mut self) {
+    fn resume(&mut self, request: &mut pb::WatchRequest) {
+        request.resume_token = self.token.clone();
         self.building.clear();
     }
 
-    /// Takes a message, and gives what readers are sent: nothing, a change, or a whole snapshot.
-    pub(super) fn take(&mut self, message: pb::WatchResponse) -> Vec<Bytes> {
+    fn take(&mut self, message: pb::WatchResponse) -> Taken {
         self.heard = Instant::now();
-        self.header.clone_from(&message.header);
-        let mut out = Vec::new();
+        self.header = message.header.clone().unwrap_or_default();
         match &message.update {
             Some(Update::Snapshot(part)) => {
-                let complete = part.complete;
+                let (complete, cause) = (part.complete, part.cause());
                 self.building.push(message);
                 if !complete {
-                    return out;
+                    return Taken::Nothing;
                 }
-                self.replace(&mut out);
+                self.replace();
+                self.cause = cause;
+                Taken::Whole
             }
             Some(Update::Delta(delta)) => {
                 self.apply(delta);
                 self.token = message.resume_token.clone();
-                let bytes = Bytes::from(message.encode_to_vec());
-                self.remember(bytes.clone());
-                out.push(bytes);
+                let after = Some(Arc::new(Position { token: self.token.clone(), header: self.header.clone() }));
+                Taken::Change(Frame { bytes: message.encode_to_vec().into(), after, first: 0, last: 0 })
             }
             Some(Update::Progress(_)) | None => {
                 if !message.resume_token.is_empty() {
                     self.token = message.resume_token;
                 }
+                Taken::Nothing
             }
         }
-        out
     }
 
-    fn replace(&mut self, out: &mut Vec<Bytes>) {
+    fn is_ready(&self) -> bool {
+        self.ready
+    }
+
+    fn token(&self) -> &[u8] {
+        &self.token
+    }
+
+    fn progress(&self, _: Option<&Position>) -> Option<Bytes> {
+        Some(self.message(self.token.clone(), Update::Progress(Progress {})))
+    }
+
+    fn whole(&self, why: Why) -> Option<Vec<Bytes>> {
+        Some(self.snapshot(match why {
+            Why::Begins => Cause::Initial,
+            Why::Forgotten => Cause::Compacted,
+            Why::Replaced => self.cause,
+            Why::Slow => Cause::SlowConsumer,
+        }))
+    }
+}
+
+/// What is here is as good as any server's own memory.
+fn shares(read: Option<&pb::ReadOptions>) -> bool {
+    read.is_none_or(|read| {
+        let local = [Consistency::Unspecified as i32, Consistency::Local as i32].contains(&read.consistency);
+        local && read.min_revision == 0 && read.max_staleness.is_none()
+    })
+}
+
+impl Set {
+    fn replace(&mut self) {
         self.instances.clear();
         self.places.clear();
         self.services.clear();
-        self.recent.clear();
-        self.recent_bytes = 0;
         for message in std::mem::take(&mut self.building) {
-            out.push(message.encode_to_vec().into());
             self.token = message.resume_token;
             if let Some(Update::Snapshot(part)) = message.update {
                 self.put(part.instances, part.services);
@@ -125,31 +177,7 @@ impl Set {
         self.put(delta.upserts.clone(), delta.services.clone());
     }
 
-    fn remember(&mut self, message: Bytes) {
-        self.recent_bytes += message.len();
-        self.recent.push_back((self.token.clone(), message));
-        while self.recent.len() > RECENT_MAX || self.recent_bytes > RECENT_BYTES_MAX {
-            let Some((_, oldest)) = self.recent.pop_front() else { return };
-            self.recent_bytes -= oldest.len();
-        }
-    }
-
-    /// What a reader has to be sent to be where the set is; `token`: where it says to be.
-    pub(super) fn beginning(&self, token: &[u8]) -> Vec<Bytes> {
-        if token.is_empty() {
-            return self.snapshot(Cause::Initial);
-        }
-        if *token == self.token {
-            return vec![self.progress()];
-        }
-        match self.recent.iter().position(|(after, _)| *after == token) {
-            Some(at) => self.recent.iter().skip(at + 1).map(|(_, message)| message.clone()).collect(),
-            None => self.snapshot(Cause::Compacted),
-        }
-    }
-
-    /// The whole set.
-    pub(super) fn snapshot(&self, cause: Cause) -> Vec<Bytes> {
+    fn snapshot(&self, cause: Cause) -> Vec<Bytes> {
         let part = || Snapshot { cause: cause.into(), ..Snapshot::default() };
         let mut parts = vec![Snapshot { services: self.services.values().cloned().collect(), ..part() }];
         let mut bytes = 0;
@@ -173,22 +201,9 @@ impl Set {
         parts.into_iter().enumerate().map(message).collect()
     }
 
-    /// Nothing was missed so far.
-    pub(super) fn progress(&self) -> Bytes {
-        self.message(self.token.clone(), Update::Progress(pb::watch_response::Progress {}))
-    }
-
     fn message(&self, resume_token: Bytes, update: Update) -> Bytes {
-        let mut header = self.header.clone().unwrap_or_default();
-        // As old as it was there, and as it has become here.
-        let here = self.heard.elapsed();
-        let mut staleness = header.staleness.unwrap_or_default();
-        let nanos = staleness.nanos.max(0) as u64 + u64::from(here.subsec_nanos());
-        staleness.seconds += (here.as_secs() + nanos / 1_000_000_000) as i64;
-        staleness.nanos = (nanos % 1_000_000_000) as i32;
-        header.staleness = Some(staleness);
-        let update = Some(update);
-        pb::WatchResponse { header: Some(header), resume_token, update }.encode_to_vec().into()
+        let header = Some(aged(&self.header, self.heard));
+        pb::WatchResponse { header, resume_token, update: Some(update) }.encode_to_vec().into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! A reader of WatchKeys that knows what may come next.
 
-use crate::common::grpc::Clients;
-use crate::soon;
+use super::grpc::Clients;
+use super::soon;
 use bytes::Bytes;
 use lictor::proto::v1::watch_keys_request::{Start, Target};
 use lictor::proto::v1::watch_keys_response::{Events, KeyEvent, Snapshot, Update};
