@@ -201,6 +201,20 @@ impl<'a> Cluster<'a> {
         known.and_then(|r| serde_json::from_value(r.json()).ok()).unwrap_or_default()
     }
 
+    /// The identity of a server's node, as it says.
+    pub(crate) fn node_id(&self, server: usize) -> Option<String> {
+        let own = self.ask(server, "/v1/agent/self")?.json();
+        own["Config"]["NodeID"].as_str().map(str::to_owned)
+    }
+
+    /// The identities of the servers that have a vote, as a server knows them.
+    pub(crate) fn voting_ids(&self, server: usize) -> Vec<String> {
+        let Some(known) = self.ask(server, "/v1/operator/raft/configuration?stale") else { return Vec::new() };
+        let known = known.json();
+        let voters = known["Servers"].as_array().into_iter().flatten().filter(|s| s["Voter"].as_bool() == Some(true));
+        voters.filter_map(|s| s["ID"].as_str().map(str::to_owned)).collect()
+    }
+
     /// How many servers have a vote.
     pub(crate) fn voters(&self, server: usize) -> usize {
         self.peers(server).len()
