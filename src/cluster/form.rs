@@ -13,7 +13,7 @@ use crate::raft::{Handle, Node, Probed};
 use futures::future::join_all;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use tracing::{info, warn};
+use tracing::{debug, info, warn};
 use uuid::Uuid;
 
 /// How often a server that is not a member yet looks around.
@@ -63,14 +63,13 @@ pub async fn run(raft: Handle, clock: Clock, founding: Founding, mut directory: 
 }
 
 /// Tells the leader if this server's entry is missing or wrong. A server whose address has changed may hear of no leader,
-/// because the leader calls the old address; then any other server passes it on.
+/// because the leader calls the old address, and one that was removed while it was cut off hears of none at all; then any
+/// other server passes it on.
 async fn keep_entry(raft: &Handle, node: &Node, seen: &[Seen]) {
     let status = raft.status();
     let known = status.members.iter().find(|m| m.id == status.id).map(|m| &m.node);
-    if known == Some(node) {
-        return;
-    }
     let mut done = match status.leader {
+        Some(_) if known == Some(node) => return,
         Some(_) => raft.enrol(status.id, node.clone()).await.map_err(|e| e.to_string()),
         None => Err("no leader is known".to_owned()),
     };
@@ -81,7 +80,10 @@ async fn keep_entry(raft: &Handle, node: &Node, seen: &[Seen]) {
         done = raft.enrol_at(&other.address).await;
     }
     match done {
+        // It may have been a member all the time.
+        Ok(()) if known == Some(node) => debug!("a leader that was not heard of knows this server"),
         Ok(()) => info!(name = node.name, address = node.address, "the cluster knows this server by its new entry"),
+        Err(error) if known == Some(node) => debug!(%error, "no leader knows this server"),
         Err(error) => warn!(%error, "cannot tell the leader this server's name and address"),
     }
 }
