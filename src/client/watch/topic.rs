@@ -231,11 +231,6 @@ fn broken(servers: &Servers, server: &Server, status: &Status) {
     }
 }
 
-/// Before the next try.
-pub(super) async fn pause(clock: &Clock) {
-    tokio::time::sleep(Backoff::new(clock.clone()).failed(None)).await;
-}
-
 /// Asking again would not help.
 pub(super) fn is_final(code: Code) -> bool {
     use Code::*;

@@ -3,6 +3,7 @@
 use super::reader::Reader;
 use super::topic::{self, Topic};
 use super::watched::{Position, Watched};
+use crate::client::backoff::Backoff;
 use crate::client::servers::Servers;
 use crate::clock::Clock;
 use bytes::Bytes;
@@ -78,7 +79,7 @@ impl<W: Watched> Watches<W> {
 
     /// The same, some time after one that has ended.
     pub(super) async fn open_again(&self, request: &W::Request) -> Result<Streaming<W::Answer>, Status> {
-        topic::pause(&self.0.clock).await;
+        tokio::time::sleep(Backoff::new(self.0.clock.clone()).failed(None)).await;
         self.open(request).await
     }
 
