@@ -80,11 +80,14 @@ pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
         return Err(StartError::Incomplete("there is a checkpoint, but no raft log".into()));
     }
     let opened = Log::open(&medium, fatal.clone())?;
-    if opened.recovering {
-        return Err(StartError::Unfinished);
-    }
-    if let Some(why) = &opened.superseded {
-        return Err(StartError::Superseded(superseded::advice(why)));
+    let refused = match &opened.superseded {
+        _ if opened.recovering => Some(StartError::Unfinished),
+        why => why.as_deref().map(superseded::advice).map(StartError::Superseded),
+    };
+    if let Some(refused) = refused {
+        // What follows is the operator's work on the files, which nobody else must hold then.
+        opened.log.close().await.map_err(fail)?;
+        return Err(refused);
     }
     let former: Vec<Uuid> = opened.former.iter().copied().map(Uuid::from_bytes).collect();
     let identity = identify(opened.identity, &options, &opened.log).await?;

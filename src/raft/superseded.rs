@@ -42,14 +42,17 @@ impl Probed {
     }
 }
 
-/// Resolves when this server has known a leader for [`ESTABLISHED`].
-async fn established(mut status: watch::Receiver<Status>) {
+/// Resolves when this server has had a leader for [`ESTABLISHED`]. That one is known is not enough: after a restart, it is
+/// the one of the last term, until there is another.
+async fn established(inner: Weak<Inner>, mut status: watch::Receiver<Status>) {
     loop {
         if status.wait_for(|s| s.leader.is_some()).await.is_err() {
             return std::future::pending().await;
         }
         let lost = status.wait_for(|s| s.leader.is_none());
-        if tokio::time::timeout(ESTABLISHED, lost).await.is_err() {
+        let is_lost = tokio::time::timeout(ESTABLISHED, lost).await.is_ok();
+        let staleness = inner.upgrade().and_then(|inner| Handle::of(inner).standing().staleness_ms);
+        if !is_lost && staleness.is_some_and(|ms| u128::from(ms) < ESTABLISHED.as_millis() / 2) {
             return;
         }
     }
@@ -61,17 +64,18 @@ pub(super) async fn run(
     mut told: watch::Receiver<Option<String>>,
     status: watch::Receiver<Status>,
 ) {
-    let mut established = std::pin::pin!(established(status));
+    let mut established = std::pin::pin!(established(inner.clone(), status));
     let (mut is_established, mut warned) = (false, None::<Instant>);
     loop {
         tokio::select! {
+            // Who is told at the same moment has not been established for long.
             biased;
+            // The sender lives in `inner`.
+            changed = told.changed() => if changed.is_err() { return },
             () = &mut established, if !is_established => {
                 is_established = true;
                 continue;
             }
-            // The sender lives in `inner`.
-            changed = told.changed() => if changed.is_err() { return },
         }
         let Some(why) = told.borrow_and_update().clone() else { continue };
         if !is_established {

@@ -164,19 +164,17 @@ async fn the_log_is_purged_behind_the_checkpoint_only() {
     disk.restart();
     // The old handle's files are dead; it is dropped without a last word.
     drop(handle);
-    let purged = Log::open(&Medium::Simulated(disk.clone()), Fatal::new()).expect("opens").purged;
-    let (_, loaded) =
-        Checkpoint::open(&Medium::Simulated(disk.clone()), cluster_of(&disk), Fatal::new()).expect("opens");
-    assert!(loaded.position.map(|p| p.index) >= purged.map(|(index, _)| index));
+    let opened = Log::open(&Medium::Simulated(disk.clone()), Fatal::new()).expect("opens");
+    opened.log.close().await.expect("closes");
+    let cluster = opened.identity.expect("was set up").cluster;
+    let (checkpoint, loaded) =
+        Checkpoint::open(&Medium::Simulated(disk.clone()), cluster, Fatal::new()).expect("opens");
+    checkpoint.close().await.expect("closes");
+    assert!(loaded.position.map(|p| p.index) >= opened.purged.map(|(index, _)| index));
     let handle = started(&Medium::Simulated(disk)).await;
     for n in 0..written {
         assert_eq!(Some("v".into()), value(&handle, &format!("k{n}")), "write {n} of {written}");
     }
-}
-
-fn cluster_of(disk: &Disk) -> [u8; 16] {
-    let opened = Log::open(&Medium::Simulated(disk.clone()), Fatal::new()).expect("opens");
-    opened.identity.expect("was set up").cluster
 }
 
 #[tokio::test]

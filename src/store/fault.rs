@@ -3,10 +3,10 @@
 //!
 //! Missing: reads that fail or return flipped bits.
 
-use redb::StorageBackend;
+use redb::{DatabaseError, StorageBackend};
 use std::collections::BTreeMap;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
 /// Writes are torn at the boundaries of a disk's sectors, in bytes.
 const SECTOR: usize = 512;
@@ -36,6 +36,8 @@ struct Inner {
     /// Counts restarts: handles opened before one are dead.
     boot: u64,
     names: BTreeMap<String, usize>,
+    /// By file: whoever holds it, since the last boot.
+    locks: BTreeMap<usize, Weak<()>>,
     files: Vec<Content>,
     operations: u64,
     syncs: u64,
@@ -83,6 +85,7 @@ impl Disk {
             random: seed,
             boot: 0,
             names: BTreeMap::new(),
+            locks: BTreeMap::new(),
             files: Vec::new(),
             operations: 0,
             syncs: 0,
@@ -101,7 +104,7 @@ impl Disk {
 
     /// Another disk that holds what this one holds now, and loses things by a seed of its own.
     pub fn copy(&self, seed: u64) -> Disk {
-        let inner = Inner { random: seed, ..self.lock().clone() };
+        let inner = Inner { random: seed, locks: BTreeMap::new(), ..self.lock().clone() };
         Disk { inner: Arc::new(Mutex::new(inner)), tasks: self.tasks }
     }
 
@@ -134,10 +137,7 @@ impl Disk {
     /// The process that used the disk is gone, but the power stayed on: nothing is lost yet, and what was not synced
     /// still may be. Every fault ends, and handles opened before stay dead.
     pub fn reopen(&self) {
-        let mut inner = self.lock();
-        inner.boot += 1;
-        inner.planned = None;
-        inner.failing = None;
+        self.lock().boot();
     }
 
     /// Makes the fault happen at the `operations`-th write or sync from now (0: at the next one).
@@ -177,9 +177,7 @@ impl Disk {
             content.current.clone_from(&bytes);
             content.synced = bytes;
         }
-        inner.boot += 1;
-        inner.planned = None;
-        inner.failing = None;
+        inner.boot();
     }
 
     pub(super) fn exists(&self, name: &str) -> bool {
@@ -199,7 +197,19 @@ impl Disk {
                 file
             }
         };
-        Ok(DiskFile { disk: self.clone(), file, boot: inner.boot })
+        Ok(DiskFile { disk: self.clone(), file, boot: inner.boot, _lock: None })
+    }
+
+    /// [`Disk::open`] for one holder at a time, as databases open their files.
+    pub(super) fn open_alone(&self, name: &str) -> Result<DiskFile, DatabaseError> {
+        let opened = self.open(name)?;
+        let mut inner = self.lock();
+        if inner.locks.get(&opened.file).is_some_and(|lock| lock.strong_count() > 0) {
+            return Err(DatabaseError::DatabaseAlreadyOpen);
+        }
+        let lock = Arc::new(());
+        inner.locks.insert(opened.file, Arc::downgrade(&lock));
+        Ok(DiskFile { _lock: Some(lock), ..opened })
     }
 
     pub(super) fn rename(&self, from: &str, to: &str) -> io::Result<()> {
@@ -224,6 +234,14 @@ impl Disk {
 }
 
 impl Inner {
+    /// Every fault ends, and whoever held a file is gone.
+    fn boot(&mut self) {
+        self.boot += 1;
+        self.locks.clear();
+        self.planned = None;
+        self.failing = None;
+    }
+
     fn check_power(&self) -> io::Result<()> {
         match self.failing {
             Some(Fault::Crash) => Err(io::Error::other("the power is off")),
@@ -263,6 +281,8 @@ pub(super) struct DiskFile {
     disk: Disk,
     file: usize,
     boot: u64,
+    /// Nobody else opens it meanwhile.
+    _lock: Option<Arc<()>>,
 }
 
 impl DiskFile {

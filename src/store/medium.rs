@@ -63,7 +63,7 @@ impl Medium {
             }
             Medium::Memory => builder.create_with_backend(InMemoryBackend::new()).map_err(|e| fail(e.into())),
             Medium::Simulated(disk) => {
-                let backend = disk.open(name).map_err(|e| fail(e.into()))?;
+                let backend = disk.open_alone(name).map_err(|e| fail(e.into()))?;
                 builder.create_with_backend(backend).map_err(|e| fail(e.into()))
             }
         }
