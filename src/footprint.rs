@@ -26,6 +26,28 @@ pub fn release_freed_memory() {
     unsafe { libmimalloc_sys::mi_collect(true) };
 }
 
+/// What the process holds in memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// Everything that is resident.
+    pub resident_bytes: u64,
+    /// What of it the process has written: its data.
+    pub written_bytes: u64,
+}
+
+/// What the process holds now; `None` where the kernel does not tell.
+pub fn memory() -> Option<Memory> {
+    memory_in(&std::fs::read_to_string("/proc/self/status").ok()?)
+}
+
+fn memory_in(status: &str) -> Option<Memory> {
+    let bytes = |name: &str| {
+        let row = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'))?;
+        Some(row.trim().strip_suffix(" kB")?.parse::<u64>().ok()? * 1024)
+    };
+    Some(Memory { resident_bytes: bytes("VmRSS")?, written_bytes: bytes("RssAnon")? })
+}
+
 /// Where files are mapped that nobody has written to since: code of the program and its libraries, and the constants of
 /// the program. Those are at its beginning; what is read-only further on was written while it was loaded.
 fn unwritten<'a>(maps: &'a str, program: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
@@ -46,6 +68,13 @@ fn unwritten<'a>(maps: &'a str, program: &'a str) -> impl Iterator<Item = Range<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn memory_is_read_in_bytes() {
+        let status = "Name:\tlictor\nVmRSS:\t   12 kB\nRssAnon:\t    7 kB\nRssFile:\t    5 kB\n";
+        assert_eq!(Some(Memory { resident_bytes: 12_288, written_bytes: 7_168 }), memory_in(status));
+        assert_eq!(None, memory_in("Name:\tlictor\n"));
+    }
 
     #[test]
     fn only_what_was_never_written_is_named() {

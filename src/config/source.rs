@@ -167,6 +167,8 @@ fn json_error(error: &serde_json::Error) -> String {
 fn parse(origin: &str, text: &str, format: Format) -> Result<Document, ConfigError> {
     let parse_error = |reason: String| ConfigError::Parse { origin: origin.to_owned(), reason };
     let document = match format {
+        // A file that is about to be written.
+        Format::Json if text.is_empty() => Document::plain(Value::Object(Map::new())),
         Format::Json => Document::plain(serde_json::from_str(text).map_err(|e| parse_error(json_error(&e)))?),
         Format::Hcl => hcl::parse(text).map_err(|e| parse_error(e.to_string()))?,
     };

@@ -284,6 +284,7 @@ fn values_in_files_that_cannot_be() {
         assert_eq!(error_of_file(json), expected, "{json}");
     }
     assert!(error_of_file("{").starts_with("failed to parse FILE: unexpected end of JSON input"));
+    assert!(error_of_file(" ").starts_with("failed to parse FILE: unexpected end of JSON input"));
 }
 
 #[test]

@@ -11,6 +11,7 @@ use crate::http::reply::Answer;
 use crate::model::Coordinate;
 use crate::service::Core;
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 
 /// GET agent/members. Filters are of later versions of Consul.
 pub(super) async fn members(call: Call<()>) -> Result<Answer, Error> {
@@ -88,6 +89,7 @@ pub(super) async fn own(call: Call<()>) -> Result<Answer, Error> {
 fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> {
     let facts = gateway.facts();
     let address = facts.advertise.to_string();
+    let tcp = |port| format!("tcp://{}", SocketAddr::new(facts.advertise, port));
     let limits = gateway.options.limits.get();
     BTreeMap::from([
         ("AdvertiseAddrLAN", address.clone().into()),
@@ -101,6 +103,9 @@ fn debug_config(gateway: &Gateway) -> BTreeMap<&'static str, serde_json::Value> 
         ("KVMaxValueSize", limits.value_bytes_max.into()),
         ("NodeID", facts.node_id.to_string().into()),
         ("NodeName", facts.node_name.clone().into()),
+        ("RPCAdvertiseAddr", tcp(facts.server_port).into()),
+        ("SerfAdvertiseAddrLAN", tcp(facts.serf_lan_port).into()),
+        ("SerfAdvertiseAddrWAN", tcp(facts.serf_wan_port).into()),
         ("PrimaryDatacenter", facts.datacenter.clone().into()),
         ("SerfPortLAN", facts.serf_lan_port.into()),
         ("SerfPortWAN", facts.serf_wan_port.into()),

@@ -23,9 +23,11 @@ pub(super) async fn reload(call: Call<()>) -> Result<Answer, Error> {
     done()
 }
 
-/// PUT agent/leave
+/// PUT agent/leave: answered when this node has left, as the last thing that it does.
 pub(super) async fn leave(call: Call<()>) -> Result<Answer, Error> {
-    call.gateway.options.agent.leave();
+    let agent = &call.gateway.options.agent;
+    agent.leave();
+    agent.drained().await;
     done()
 }
 
@@ -119,6 +121,7 @@ pub(super) async fn monitor(call: Call<()>) -> Result<Answer, Error> {
 
 /// GET agent/metrics
 pub(super) async fn metrics(call: Call<()>) -> Result<Answer, Error> {
+    super::metrics::note_process();
     let text = call.gateway.options.metrics.render();
     if call.query.get("format") == Some("prometheus") {
         if !call.gateway.options.prometheus {

@@ -1,6 +1,7 @@
 //! The project's metrics in the shape of Consul's `agent/metrics`. The numbers are totals since the start, where
 //! Consul's are of the last ten seconds; least and greatest values are not kept.
 
+use crate::footprint;
 use std::collections::BTreeMap;
 
 type Labels = BTreeMap<String, String>;
@@ -38,6 +39,21 @@ struct Sample {
     labels: Labels,
 }
 
+/// Takes note of what the process uses now, under the names that dashboards for Consul have for it.
+pub(super) fn note_process() {
+    if let Some(memory) = footprint::memory() {
+        metrics::gauge!("consul_runtime_alloc_bytes").set(memory.written_bytes as f64);
+        metrics::gauge!("consul_runtime_sys_bytes").set(memory.resident_bytes as f64);
+    }
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    metrics::gauge!("consul_runtime_num_goroutines").set(tasks as f64);
+}
+
+/// The name in the JSON document, where Consul's names have dots.
+fn dotted(name: &str) -> String {
+    name.strip_prefix("consul_runtime_").map_or_else(|| name.to_owned(), |rest| format!("consul.runtime.{rest}"))
+}
+
 impl Report {
     /// From the text that Prometheus reads. `uptime_ms` is what rates are over.
     pub(super) fn of(text: &str, now_ms: u64, uptime_ms: u64) -> Report {
@@ -68,7 +84,7 @@ impl Report {
                         labels,
                         ..Sample::default()
                     }),
-                    _ => report.gauges.push(Gauge { name: name.to_owned(), value, labels }),
+                    _ => report.gauges.push(Gauge { name: dotted(name), value, labels }),
                 }
             }
         }
@@ -126,12 +142,14 @@ mod tests {
     #[test]
     fn every_kind_finds_its_list() {
         let text = "# TYPE a_total counter\na_total{op=\"x\",outcome=\"ok\"} 4\n# TYPE g gauge\ng 2.5\n\
+                    # TYPE consul_runtime_alloc_bytes gauge\nconsul_runtime_alloc_bytes 7\n\
                     # TYPE h histogram\nh_bucket{le=\"+Inf\"} 2\nh_sum 3\nh_count 2\n";
         let report = Report::of(text, 1_000_000_000_000, 2_000);
         assert_eq!(report.timestamp, "2001-09-09 01:46:40 +0000 UTC");
         assert_eq!((report.counters[0].count, report.counters[0].rate), (4, 2.0));
         assert_eq!(report.counters[0].labels["outcome"], "ok");
-        assert_eq!((report.gauges.len(), report.gauges[0].value), (1, 2.5));
+        let gauges: Vec<(&str, f64)> = report.gauges.iter().map(|g| (&*g.name, g.value)).collect();
+        assert_eq!(gauges, [("g", 2.5), ("consul.runtime.alloc_bytes", 7.0)]);
         assert_eq!((report.samples.len(), report.samples[0].mean), (1, 1.5));
     }
 }
