@@ -10,7 +10,8 @@
 use super::{Directory, Presence, Seen};
 use crate::clock::Clock;
 use crate::raft::{Handle, Node, Probed};
-use futures::future::join_all;
+use futures::FutureExt;
+use futures::future::{join_all, select_ok};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use tracing::{debug, info, warn};
@@ -20,6 +21,8 @@ use uuid::Uuid;
 const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// How often a member compares its entry with what it is.
 const CHECK_EVERY: Duration = Duration::from_secs(2);
+/// A member that was not called by a leader for this long asks whether it is one still, in milliseconds.
+const SILENT_MS: u64 = 5_000;
 /// How many rounds pass between two words on why nothing happens.
 const SAY_EVERY: u32 = 30;
 
@@ -62,28 +65,24 @@ pub async fn run(raft: Handle, clock: Clock, founding: Founding, mut directory: 
     }
 }
 
-/// Tells the leader if this server's entry is missing or wrong. A server whose address has changed may hear of no leader,
-/// because the leader calls the old address, and one that was removed while it was cut off hears of none at all; then any
-/// other server passes it on.
+/// Tells the leader if this server's entry is missing or wrong, or may be: who was removed while it was cut off is not
+/// told so, and nobody calls it any more. A server that is not called may know no leader, or one of the past; then whoever
+/// is there is asked to pass it on. Where the entry is right, that changes nothing.
 async fn keep_entry(raft: &Handle, node: &Node, seen: &[Seen]) {
     let status = raft.status();
-    let known = status.members.iter().find(|m| m.id == status.id).map(|m| &m.node);
-    let mut done = match status.leader {
-        Some(_) if known == Some(node) => return,
-        Some(_) => raft.enrol(status.id, node.clone()).await.map_err(|e| e.to_string()),
-        None => Err("no leader is known".to_owned()),
-    };
-    for other in seen.iter().filter(|s| s.presence == Presence::Alive && s.id != node.id) {
-        if done.is_ok() {
-            break;
-        }
-        done = raft.enrol_at(&other.address).await;
+    let right = status.members.iter().any(|m| m.id == status.id && m.node == *node);
+    let called = raft.standing().staleness_ms.is_some_and(|ms| ms < SILENT_MS);
+    if right && called {
+        return;
     }
-    match done {
+    let leader = async { raft.enrol(status.id, node.clone()).await.map_err(|e| e.to_string()) };
+    let others = seen.iter().filter(|s| !called && s.presence == Presence::Alive && s.id != node.id);
+    let others = others.map(|s| raft.enrol_at(&s.address).boxed());
+    match select_ok(others.chain([leader.boxed()])).await {
         // It may have been a member all the time.
-        Ok(()) if known == Some(node) => debug!("a leader that was not heard of knows this server"),
-        Ok(()) => info!(name = node.name, address = node.address, "the cluster knows this server by its new entry"),
-        Err(error) if known == Some(node) => debug!(%error, "no leader knows this server"),
+        Ok(_) if right => debug!("a leader that was not heard of knows this server"),
+        Ok(_) => info!(name = node.name, address = node.address, "the cluster knows this server by its new entry"),
+        Err(error) if right => debug!(%error, "no leader knows this server"),
         Err(error) => warn!(%error, "cannot tell the leader this server's name and address"),
     }
 }

@@ -3,13 +3,16 @@
 //! Owns when the membership of raft changes; how it changes is the business of [`crate::raft`]. Who is there is told by a
 //! [`Directory`], which gossip keeps. It must never found a second cluster: a server without data joins one or waits.
 //!
-//! [`form`] runs on every server until it is a member, and keeps its entry right; [`autopilot`] runs on the leader.
+//! [`form`] runs on every server until it is a member, and keeps its entry right; [`places`] tells raft who
+//! has moved; [`autopilot`] runs on the leader.
 
 mod autopilot;
 mod form;
+mod places;
 
 pub use autopilot::{ServerHealth, health, run as run_autopilot};
 pub use form::{Founding, run as run_form};
+pub use places::run as run_places;
 
 use std::sync::Arc;
 use tokio::sync::watch;

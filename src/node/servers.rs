@@ -54,6 +54,7 @@ impl Servers {
             });
         }
         let forming = tasks.spawn(cluster::run_form(raft.clone(), clock.clone(), founding, directory.clone()));
+        tasks.spawn(cluster::run_places(raft.clone(), directory.clone()));
         let (settings, caring) = (core.clone(), core.clone());
         tasks.spawn(cluster::run_autopilot(raft.clone(), directory, move || settings.autopilot()));
         tasks.spawn(caring.run_first_autopilot(first.clone()));

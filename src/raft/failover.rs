@@ -48,7 +48,7 @@ pub(super) async fn run(raft: Raft, link: Link) {
             match &leader {
                 Some((id, node)) if voter => {
                     let request = LingerRequest { cluster: link.cluster_bytes(), to: *id };
-                    link.peers.linger(&node.address, request).await
+                    link.peers.linger(&link.address_of(node), request).await
                 }
                 _ => std::future::pending().await,
             }

@@ -366,8 +366,7 @@ async fn watch_server(
         let Some(inner) = inner.upgrade() else { return };
         let parts = &inner.parts;
         let now = status::current(&parts.raft, parts.link.cluster.get().copied());
-        let addresses = now.members.iter().map(|member| (member.id, member.node.address.clone()));
-        parts.link.addresses.store(Arc::new(addresses.collect()));
+        parts.link.places.learn_members(&now.members);
         let before = inner.status.send_replace(now.clone());
         match &now.leader {
             Some((id, _))

@@ -2,14 +2,13 @@
 
 use super::error::ProposeError;
 use super::peers::{Peers, Unreached};
+use super::places::Places;
 use super::types::Node;
 use crate::proto::internal::call_request::Body as Question;
 use crate::proto::internal::call_response::Body as Answer;
 use crate::proto::internal::refusal::Code;
 use crate::proto::internal::{CallRequest, CallResponse, Refusal};
-use arc_swap::ArcSwap;
 use bytes::Bytes;
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
@@ -29,9 +28,7 @@ pub(super) struct Link {
     pub(super) id: u64,
     /// It has no disk that could block it.
     pub(super) in_memory: bool,
-    /// Where servers are by the newest configuration in the log, committed or not. openraft goes on calling an old address
-    /// until a new one is committed, which may need the very server that has moved.
-    pub(super) addresses: Arc<ArcSwap<BTreeMap<u64, String>>>,
+    pub(super) places: Places,
 }
 
 /// Why a question has no answer of its own kind.
@@ -71,7 +68,7 @@ impl Link {
     pub(super) fn new(peers: Arc<dyn Peers>, id: u64, in_memory: bool) -> Link {
         let (cluster, former) = (Arc::default(), Arc::default());
         let superseded = watch::Sender::new(None);
-        Link { peers, cluster, former, superseded, id, in_memory, addresses: Arc::default() }
+        Link { peers, cluster, former, superseded, id, in_memory, places: Places::default() }
     }
 
     /// From now on the server is in `cluster`. Only the first call counts.
@@ -116,12 +113,12 @@ impl Link {
         question: Question,
         limit: Duration,
     ) -> Result<Answer, CallError> {
-        self.ask(*id, &self.address_of(*id, node), question, limit).await
+        self.ask(*id, &self.address_of(node), question, limit).await
     }
 
     /// Where the server is: what is newest, or else what `node` says.
-    pub(super) fn address_of(&self, id: u64, node: &Node) -> String {
-        self.addresses.load().get(&id).unwrap_or(&node.address).clone()
+    pub(super) fn address_of(&self, node: &Node) -> String {
+        self.places.of(&node.id).unwrap_or_else(|| node.address.clone())
     }
 }
 

@@ -59,6 +59,12 @@ pub struct Follower {
 }
 
 impl Handle {
+    /// Nodes were heard of at these addresses (host:port of their server ports). Servers are called where they were last
+    /// known to be, by this or by the log.
+    pub fn hear_places(&self, heard: BTreeMap<Uuid, String>) {
+        self.link().places.learn_heard(heard);
+    }
+
     pub(super) fn describe(&self) -> pb::Probed {
         let status = self.status();
         pb::Probed {

@@ -21,6 +21,7 @@ mod log_store;
 mod members;
 mod network;
 mod peers;
+mod places;
 mod progress;
 mod proposer;
 mod purge;

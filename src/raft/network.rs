@@ -112,7 +112,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
         let mut head = wire::install_out(&vote, &snapshot);
         (head.cluster, head.from, head.to) = (self.link.cluster_bytes(), self.link.id, self.target.0);
         let chunks = transfer::chunks(snapshot.snapshot, self.link.in_memory);
-        let address = self.link.address_of(self.target.0, &self.target.1);
+        let address = self.link.address_of(&self.target.1);
         let sent = self.link.peers.install_snapshot(&address, head, chunks);
         let response = tokio::select! {
             biased;

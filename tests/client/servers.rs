@@ -1,6 +1,7 @@
 //! An agent of three servers: what its clients are told while servers go and come back.
 
 use crate::common::Server;
+use crate::common::dns::{kind, udp};
 use crate::common::grpc::{Clients, selector};
 use crate::common::keys::KeyReader;
 use crate::common::set::{self, SetReader};
@@ -164,4 +165,29 @@ async fn registrations_and_watches_survive_new_keys_and_restarts_of_servers() {
     assert!(values.eq(wanted), "every value once, in order, of {written}: {} events", keys.events.len());
     watching.await.expect("every instance").assert_same(&mut direct).await;
     polling.join().expect("the polls");
+}
+
+#[test]
+fn a_server_that_knows_no_leader_takes_nothing_from_what_was_said() {
+    let mut cluster = Cluster::start(&[]);
+    register(&cluster.agent, "one");
+    let web = healthy("web");
+    until(&cluster.agent, &web, |r| r.status == 200 && count(r) == 1);
+    let resolve = |agent: &Server| udp(agent.dns_addr(), "web.service.consul.", kind::A, None).expect("an answer");
+    let address = resolve(&cluster.agent).addresses();
+    let asked = cluster.asked();
+    for other in (0..3).filter(|n| *n != asked) {
+        cluster.servers[other].kill9();
+    }
+    let reply = until(&cluster.agent, &web, |r| r.header("X-Cache") == Some("HIT"));
+    assert_eq!((reply.status, count(&reply), reply.header("X-Consul-KnownLeader")), (200, 1, Some("false")));
+    let refused = cluster.agent.get(&format!("{web}&consistent"));
+    assert_eq!((refused.status, refused.text().as_str()), (500, "No cluster leader"));
+    let unasked = cluster.agent.get("/v1/catalog/service/never-asked");
+    assert_eq!((unasked.status, unasked.text().as_str()), (500, "No cluster leader"), "nothing is made up");
+    assert_eq!(resolve(&cluster.agent).addresses(), address);
+    for other in (0..3).filter(|n| *n != asked) {
+        cluster.servers[other].restart();
+    }
+    until(&cluster.agent, &web, |r| r.status == 200 && count(r) == 1 && r.header("X-Cache").is_none());
 }

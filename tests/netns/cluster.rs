@@ -69,7 +69,8 @@ impl<'a> Cluster<'a> {
         let binary = std::env::var("LICTOR_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lictor").to_owned());
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.net.namespace(server), &binary, "agent", "-server"]);
-        command.args(["-bootstrap-expect=3", "-client=0.0.0.0", "-disable-host-node-id"]);
+        command.arg(format!("-bootstrap-expect={}", self.servers.len()));
+        command.args(["-client=0.0.0.0", "-disable-host-node-id"]);
         command.arg(format!("-bind={address}")).arg(format!("-node=s{server}"));
         command.arg(format!("-data-dir={}", data.display()));
         for other in self.servers.iter().filter(|s| s.address != *address) {
@@ -184,9 +185,11 @@ impl<'a> Cluster<'a> {
     pub(crate) fn leader(&self) -> usize {
         let mut found = None;
         eventually("there is a leader", || {
-            let said = self.ask(0, "/v1/status/leader").or_else(|| self.ask(1, "/v1/status/leader"));
-            let address = said.map(|r| r.text().trim().trim_matches('"').trim_end_matches(":8300").to_owned());
-            found = address.and_then(|a| self.servers.iter().position(|s| s.address.to_string() == a));
+            found = (0..self.servers.len()).find_map(|server| {
+                let said = self.ask(server, "/v1/status/leader")?.text();
+                let address = said.trim().trim_matches('"').trim_end_matches(":8300");
+                self.servers.iter().position(|s| s.address.to_string() == address)
+            });
             found.is_some()
         });
         found.expect("was found")
@@ -196,6 +199,20 @@ impl<'a> Cluster<'a> {
     pub(crate) fn peers(&self, server: usize) -> Vec<String> {
         let known = self.ask(server, "/v1/status/peers");
         known.and_then(|r| serde_json::from_value(r.json()).ok()).unwrap_or_default()
+    }
+
+    /// The identity of a server's node, as it says.
+    pub(crate) fn node_id(&self, server: usize) -> Option<String> {
+        let own = self.ask(server, "/v1/agent/self")?.json();
+        own["Config"]["NodeID"].as_str().map(str::to_owned)
+    }
+
+    /// The identities of the servers that have a vote, as a server knows them.
+    pub(crate) fn voting_ids(&self, server: usize) -> Vec<String> {
+        let Some(known) = self.ask(server, "/v1/operator/raft/configuration?stale") else { return Vec::new() };
+        let known = known.json();
+        let voters = known["Servers"].as_array().into_iter().flatten().filter(|s| s["Voter"].as_bool() == Some(true));
+        voters.filter_map(|s| s["ID"].as_str().map(str::to_owned)).collect()
     }
 
     /// How many servers have a vote.

@@ -23,8 +23,8 @@ fn rounds() -> u64 {
 }
 
 /// `None`, with a loud word, where namespaces cannot be made.
-fn net(name: &str) -> Option<Net> {
-    match Net::new(name) {
+fn net(name: &str, servers: u8) -> Option<Net> {
+    match Net::new(name, servers) {
         Ok(net) => Some(net),
         Err(reason) => {
             eprintln!("SKIPPED: clusters in network namespaces: {reason}");
@@ -35,7 +35,7 @@ fn net(name: &str) -> Option<Net> {
 
 #[test]
 fn nothing_acknowledged_is_lost_whatever_happens_to_a_server() {
-    let Some(net) = net("f") else { return };
+    let Some(net) = net("f", 3) else { return };
     let mut cluster = Cluster::start(&net, 3);
     let load = Load::start(&net, cluster.addresses(), 4, 0);
     load.progress(PROGRESS);
@@ -85,7 +85,7 @@ fn nothing_acknowledged_is_lost_whatever_happens_to_a_server() {
 
 #[test]
 fn a_rolling_restart_fails_no_call_that_retries() {
-    let Some(net) = net("r") else { return };
+    let Some(net) = net("r", 3) else { return };
     let mut cluster = Cluster::start(&net, 3);
     let load = Load::start(&net, cluster.addresses(), 4, 0);
     load.progress(PROGRESS);
@@ -105,7 +105,7 @@ fn a_rolling_restart_fails_no_call_that_retries() {
 
 #[test]
 fn servers_come_back_at_another_address_and_without_their_data() {
-    let Some(net) = net("a") else { return };
+    let Some(net) = net("a", 3) else { return };
     let mut cluster = Cluster::start(&net, 3);
     let load = Load::start(&net, cluster.addresses(), 2, 0);
     load.progress(PROGRESS);
@@ -131,7 +131,7 @@ fn servers_come_back_at_another_address_and_without_their_data() {
 
 #[test]
 fn a_full_disk_stops_one_server_and_the_others_go_on() {
-    let Some(net) = net("d") else { return };
+    let Some(net) = net("d", 3) else { return };
     let mut cluster = Cluster::start(&net, 3);
     let load = Load::start(&net, cluster.addresses(), 4, 32 << 10);
     load.progress(PROGRESS);
@@ -146,4 +146,46 @@ fn a_full_disk_stops_one_server_and_the_others_go_on() {
     for server in 0..3 {
         acknowledged.check(&net, cluster.address(server));
     }
+}
+
+#[test]
+fn five_servers_change_while_two_are_away() {
+    let Some(net) = net("v", 5) else { return };
+    let mut cluster = Cluster::start(&net, 5);
+    let load = Load::start(&net, cluster.addresses(), 4, 0);
+    load.progress(PROGRESS);
+
+    let dead = cluster.leader();
+    cluster.kill9(dead);
+    load.progress(PROGRESS);
+    let cut = cluster.leader();
+    net.cut(cut);
+    load.progress(PROGRESS);
+    // Three of five agree on who is a member, while one of them cannot be reached.
+    cluster.wipe(dead);
+    cluster.restart(dead);
+    load.progress(PROGRESS);
+    let asked = (0..5).find(|server| *server != dead && *server != cut).expect("three are left");
+    // By its new identity: its address is also that of the server that it replaces.
+    eventually("the new server has a vote", || {
+        cluster.node_id(dead).is_some_and(|id| cluster.voting_ids(asked).contains(&id))
+    });
+    // It is seen before it is agreed on, and until then three of the four before it are needed. Writes come after it.
+    load.progress(PROGRESS);
+    load.progress(PROGRESS);
+    let leader = cluster.leader();
+    cluster.stop(leader);
+    load.progress(PROGRESS);
+    cluster.cont(leader);
+    net.mend(cut);
+    cluster.settled();
+    eventually("all have a vote", || cluster.voters(dead) == 5);
+    load.progress(PROGRESS);
+
+    let acknowledged = load.end();
+    cluster.settled();
+    for server in 0..5 {
+        acknowledged.check(&net, cluster.address(server));
+    }
+    eprintln!("{} writes acknowledged, none lost", acknowledged.len());
 }

@@ -13,8 +13,6 @@ pub(crate) struct Net {
     members: u8,
 }
 
-/// Servers for which namespaces are made.
-const SERVERS: u8 = 3;
 /// The last byte of the clients' address.
 const CLIENT: u8 = 100;
 
@@ -32,13 +30,14 @@ pub(crate) fn address(last: u8) -> Ipv4Addr {
 }
 
 impl Net {
-    pub(crate) fn new(name: &str) -> Result<Net, String> {
-        let net = Net { prefix: format!("lt{}{name}", std::process::id() % 100_000), members: SERVERS };
+    /// Namespaces for so many servers.
+    pub(crate) fn new(name: &str, members: u8) -> Result<Net, String> {
+        let net = Net { prefix: format!("lt{}{name}", std::process::id() % 100_000), members };
         let hub = net.hub();
         ip(&format!("netns add {hub}"))?;
         ip(&format!("-n {hub} link add br0 type bridge"))?;
         ip(&format!("-n {hub} link set br0 up"))?;
-        for member in (0..SERVERS).chain([CLIENT]) {
+        for member in (0..members).chain([CLIENT]) {
             let own = net.name(member);
             ip(&format!("netns add {own}"))?;
             ip(&format!("link add v{member} netns {hub} type veth peer name eth0 netns {own}"))?;

@@ -2,6 +2,7 @@
 
 use super::world::{End, World};
 use crate::raft::Barrier;
+use openraft::type_config::async_runtime::watch::WatchReceiver;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,7 +36,14 @@ impl World {
     /// Whether the membership may be changed.
     pub(super) fn settled(&self) -> bool {
         let Some((_, leader)) = self.leader() else { return false };
-        let members = leader.handle.status().members;
+        let status = leader.handle.status();
+        let newest =
+            leader.handle.raft().server_metrics().borrow_watched().membership_config.log_id().map(|id| id.index);
+        // Until it is committed, the configuration before it counts, too.
+        if newest.is_none_or(|index| index > status.committed) {
+            return false;
+        }
+        let members = status.members;
         let slots = self.slots();
         let mut wanted = slots.iter().filter(|slot| slot.wanted);
         let all = wanted.all(|slot| {
