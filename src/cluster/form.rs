@@ -87,12 +87,12 @@ async fn keep_entry(raft: &Handle, node: &Node, seen: &[Seen]) {
     }
 }
 
-/// Servers at places that this server's log does not know may be of what became of its cluster. Those at known places
-/// say so when raft asks them.
+/// Servers that this server's log does not know may be of what became of its cluster. Those that it knows say so when
+/// raft asks them.
 async fn look_for_successor(raft: &Handle, node: &Node, seen: &[Seen]) {
     let Some(cluster) = raft.cluster() else { return };
     let members = raft.status().members;
-    let unknown = |s: &&Seen| !members.iter().any(|m| m.node.id == s.id && m.node.address == s.address);
+    let unknown = |s: &&Seen| !members.iter().any(|m| m.node.id == s.id);
     for other in seen.iter().filter(|s| s.presence == Presence::Alive && s.id != node.id).filter(unknown) {
         let Ok(probed) = raft.probe(&other.address).await else { continue };
         if let Some(why) = probed.supersedes(cluster) {

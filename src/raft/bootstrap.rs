@@ -1,5 +1,6 @@
 //! Starting: open the files, load the checkpoint, replay the log, take the lead if this server is alone.
 
+use super::contact::Contact;
 use super::error::StartError;
 use super::handle::{Handle, Parts};
 use super::link::Link;
@@ -29,6 +30,10 @@ pub(super) const NO_CLUSTER: [u8; 16] = [0; 16];
 const PEERS_FILE: &str = "raft/peers.json";
 /// Replaying a log that the checkpoint leaves behind takes well under a second; this is for a very slow disk.
 const RECOVERY_LIMIT: Duration = Duration::from_secs(120);
+
+/// No election is later than this after the leader was last heard of; a leader that was not heard of for twice as long is
+/// none.
+const ELECTION_MAX: Duration = Duration::from_millis(1200);
 
 /// How to start.
 #[derive(Clone)]
@@ -118,7 +123,8 @@ pub(crate) async fn start_on(medium: Medium, options: Options, hub: Arc<Hub>) ->
         refresh_own_entry(&raft, identity.node, options.node.clone()).await?;
     }
     let (node, expect, data_dir, clock) = (options.node, options.expect, options.data_dir, options.clock);
-    let parts = Parts { raft, published, link, node, expect, data_dir, clock, fatal, log, checkpoint };
+    let contact = Arc::new(Contact::new(ELECTION_MAX * 2 * options.slowness.max(1)));
+    let parts = Parts { raft, published, link, contact, node, expect, data_dir, clock, fatal, log, checkpoint };
     Ok(Handle::new(parts, alone))
 }
 
@@ -191,7 +197,7 @@ fn config(slowness: u32) -> Config {
         cluster_name: "lictor".into(),
         heartbeat_interval: times(150),
         election_timeout_min: times(600),
-        election_timeout_max: times(1200),
+        election_timeout_max: times(ELECTION_MAX.as_millis() as u64),
         enable_pre_vote: Some(true),
         snapshot_policy: SnapshotPolicy::Never,
         max_in_snapshot_log_to_keep: purge::KEEP,

@@ -1,5 +1,6 @@
 //! What the rest of the server uses: propose, read, wait, watch the cluster, stop.
 
+use super::contact::{self, Contact};
 use super::error::{ProposeError, Refused};
 use super::link::Link;
 use super::proposer::{self, Job};
@@ -76,6 +77,7 @@ pub(super) struct Parts {
     pub(super) raft: Raft,
     pub(super) published: Arc<Published>,
     pub(super) link: Link,
+    pub(super) contact: Arc<Contact>,
     pub(super) node: Node,
     pub(super) expect: u32,
     pub(super) data_dir: Option<PathBuf>,
@@ -91,8 +93,6 @@ pub(super) struct Inner {
     status: watch::Sender<Status>,
     /// Time of the last record, so that time never goes back.
     stamped_ms: AtomicU64,
-    /// When the leader was last heard of, by the monotonic clock; 0: never.
-    contact_ms: AtomicU64,
     /// This server has all that was acknowledged before it started.
     caught_up: watch::Sender<bool>,
     answering: OnceLock<Answering>,
@@ -119,10 +119,11 @@ impl std::fmt::Debug for Handle {
 impl Handle {
     /// `caught_up`: the state holds all that was acknowledged before this server started.
     pub(super) fn new(parts: Parts, caught_up: bool) -> Handle {
-        let (raft, link) = (parts.raft.clone(), parts.link.clone());
+        let (raft, link, contact) = (parts.raft.clone(), parts.link.clone(), parts.contact.clone());
         // Before the first look at the status, so that no change falls between.
         let server = raft.server_metrics();
-        let status = watch::Sender::new(status::current(&raft, link.cluster.get().copied()));
+        let now = status::current(&raft, link.cluster.get().copied());
+        let status = watch::Sender::new(parts.contact.confirm(&raft, now));
         let stamped_ms = AtomicU64::new(parts.published.state.load().time_ms());
         let (queue, jobs) = mpsc::channel(proposer::QUEUE);
         let ending = (parts.link.superseded.subscribe(), status.subscribe());
@@ -132,7 +133,6 @@ impl Handle {
             server: server.clone(),
             status,
             stamped_ms,
-            contact_ms: AtomicU64::new(0),
             caught_up: watch::Sender::new(caught_up),
             answering: OnceLock::new(),
             changing: tokio::sync::Mutex::default(),
@@ -144,7 +144,7 @@ impl Handle {
         inner.background.get_or_init(|| {
             vec![
                 tokio::spawn(purging).abort_handle(),
-                tokio::spawn(watch_server(weak.clone(), server)).abort_handle(),
+                tokio::spawn(watch_server(weak.clone(), contact, server)).abort_handle(),
                 tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle(),
                 tokio::spawn(failover::run(raft.clone(), link)).abort_handle(),
                 tokio::spawn(superseded::run(weak.clone(), ending.0, ending.1)).abort_handle(),
@@ -229,7 +229,7 @@ impl Handle {
 
     /// The leader was heard of.
     pub(super) fn note_contact(&self) {
-        self.inner.contact_ms.store(self.inner.parts.clock.monotonic_ms().max(1), Ordering::Relaxed);
+        self.inner.parts.contact.note(self.inner.status.borrow().leader.is_some());
     }
 
     /// Resolves when this server has all that was acknowledged before it started. Until then its state may be older than
@@ -254,16 +254,16 @@ impl Handle {
     /// How this server stands to the leader: cheap enough for every request.
     pub fn standing(&self) -> Standing {
         let status = self.inner.status.borrow();
-        let staleness_ms = match self.inner.contact_ms.load(Ordering::Relaxed) {
-            _ if status.leads() => Some(0),
-            0 => None,
-            at => Some(self.inner.parts.clock.monotonic_ms().saturating_sub(at)),
+        let staleness = match status.leads() {
+            true if status.leader.is_some() => Some(Duration::ZERO),
+            true => contact::majority_age(self.raft(), &status),
+            false => self.inner.parts.contact.age(),
         };
         Standing {
             term: status.term,
             leader_known: status.leader.is_some(),
             endpoint: status.leader_endpoint.clone(),
-            staleness_ms,
+            staleness_ms: staleness.map(|age| age.as_millis() as u64),
         }
     }
 
@@ -274,7 +274,7 @@ impl Handle {
 
     /// What this server knows of the cluster now.
     pub fn status(&self) -> Status {
-        status::current(self.raft(), self.cluster())
+        self.inner.look()
     }
 
     /// The same whenever role, term, leader or members change; the indexes in it are as of that change.
@@ -332,6 +332,12 @@ impl Handle {
 }
 
 impl Inner {
+    /// What this server knows of the cluster now.
+    fn look(&self) -> Status {
+        let parts = &self.parts;
+        parts.contact.confirm(&parts.raft, status::current(&parts.raft, parts.link.cluster.get().copied()))
+    }
+
     /// The time for the next record: the clock's, but never less than before.
     fn stamp(&self) -> u64 {
         let now = self.parts.clock.now_ms();
@@ -360,13 +366,24 @@ impl Inner {
 /// Keeps the watched status up to date while the handle lives.
 async fn watch_server(
     inner: Weak<Inner>,
+    contact: Arc<Contact>,
     mut server: openraft::alias::WatchReceiverOf<TypeConfig, openraft::metrics::RaftServerMetrics<TypeConfig>>,
 ) {
-    while server.changed().await.is_ok() {
+    loop {
+        let raft_changed = tokio::select! {
+            biased;
+            changed = server.changed() => match changed {
+                Ok(()) => true,
+                Err(_) => return,
+            },
+            () = contact.changed() => false,
+        };
         let Some(inner) = inner.upgrade() else { return };
-        let parts = &inner.parts;
-        let now = status::current(&parts.raft, parts.link.cluster.get().copied());
-        parts.link.places.learn_members(&now.members);
+        let now = inner.look();
+        if !raft_changed && now.leader == inner.status.borrow().leader {
+            continue;
+        }
+        inner.parts.link.places.learn_members(&now.members);
         let before = inner.status.send_replace(now.clone());
         match &now.leader {
             Some((id, _))

@@ -11,6 +11,7 @@
 
 mod bootstrap;
 mod codec;
+mod contact;
 mod entry_cache;
 mod error;
 mod failover;

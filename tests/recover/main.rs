@@ -104,14 +104,22 @@ fn an_old_server_learns_by_gossip_where_its_cluster_has_gone() {
     (0..3).for_each(|server| fleet.terminate(server));
     let (code, out, err) = fleet.recover(2, &["-yes"], "");
     assert_eq!((code, err.as_str()), (0, ""), "{out}");
-    // Its log does not know this address, so nobody is asked who could say so.
+    // At an address that the log of the old server does not know.
     fleet.readdress(2, 99);
     fleet.start(2);
     fleet.put(2, "after");
     fleet.start(0);
     assert_eq!(Some(1), fleet.wait_for_end(0), "{}", fleet.told(0));
-    assert!(fleet.told(0).contains("(says s2 at 127."), "{}", fleet.told(0));
+    assert!(fleet.told(0).contains("without this server: what this server has is out of date"), "{}", fleet.told(0));
     assert_complete(&fleet, 2);
+    // Only a server is there that its log does not know at all.
+    let new = fleet.add();
+    fleet.start(new);
+    fleet.put(new, "joined");
+    fleet.terminate(2);
+    fleet.start(1);
+    assert_eq!(Some(1), fleet.wait_for_end(1), "{}", fleet.told(1));
+    assert!(fleet.told(1).contains("(says s3 at 127."), "{}", fleet.told(1));
 }
 
 #[test]

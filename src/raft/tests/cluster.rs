@@ -250,11 +250,40 @@ async fn a_leader_that_is_cut_off_acknowledges_nothing_and_claims_nothing() {
     write(&new.handle, "k", "new").await;
     servers[old].handle.barrier(Barrier::Linearizable).await.expect_err("nobody confirms it");
     servers[old].handle.propose(None, put("k", "lost")).await.expect_err("nobody has it");
+    knows_leader(&servers[old].handle, false).await;
     network.mend();
+    knows_leader(&servers[old].handle, true).await;
     for server in &servers {
         server.handle.barrier(Barrier::Linearizable).await.expect("there is a leader");
         assert_eq!(Some("new".into()), value(&server.handle, "k"));
     }
+}
+
+async fn knows_leader(handle: &Handle, wanted: bool) {
+    let mut status = handle.subscribe_status();
+    status.wait_for(|s| s.leader.is_some() == wanted).await.expect("it runs");
+    assert_eq!(wanted, handle.standing().leader_known);
+}
+
+#[tokio::test]
+async fn a_minority_knows_no_leader_until_it_hears_of_one() {
+    let network = Network::default();
+    let servers = three(&network).await;
+    let first = leader(&servers).await;
+    let alone = &servers[(first + 1) % 3];
+    knows_leader(&alone.handle, true).await;
+    for other in servers.iter().filter(|s| s.node.address != alone.node.address) {
+        network.cut(&alone.node.address, &other.node.address);
+    }
+    knows_leader(&alone.handle, false).await;
+    assert_eq!(None, alone.handle.status().leader);
+    network.mend();
+    knows_leader(&alone.handle, true).await;
+    let Server { handle, medium, node } = servers.into_iter().nth((first + 1) % 3).expect("it is there");
+    network.wires().servers.clear();
+    handle.shutdown().await.expect("stops");
+    let again = start(&network, &medium, &node).await;
+    assert_eq!(None, again.status().leader, "the one of the last term is only remembered");
 }
 
 #[tokio::test]
