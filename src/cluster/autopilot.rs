@@ -99,11 +99,16 @@ async fn promote(raft: &Handle, settings: &Autopilot, servers: &[ServerHealth], 
 async fn bury(raft: &Handle, settings: &Autopilot, servers: &[ServerHealth], failed: &mut HashMap<u64, Instant>) {
     let patience = stabilization(settings);
     let voters = servers.iter().filter(|s| s.member.voter).count();
-    let gone = |s: &&ServerHealth| matches!(s.presence, Some(Presence::Failed | Presence::Left)) && !s.leader;
+    let gone = |s: &&ServerHealth| match s.presence {
+        _ if s.leader => false,
+        Some(presence) => presence != Presence::Alive,
+        // Another one has its name now.
+        None => !s.healthy,
+    };
     let dead: Vec<&ServerHealth> = servers.iter().filter(gone).collect();
     failed.retain(|id, _| dead.iter().any(|s| s.member.id == *id));
     let dead_voters = dead.iter().filter(|s| s.member.voter).count();
-    let failed_voters = dead.iter().filter(|s| s.member.voter && s.presence == Some(Presence::Failed)).count();
+    let failed_voters = dead.iter().filter(|s| s.member.voter && s.presence != Some(Presence::Left)).count();
     // With half of them gone the others could not agree on anything, least of all on this.
     if dead_voters * 2 >= voters.max(1) && dead_voters > 0 {
         return;

@@ -145,7 +145,7 @@ impl Handle {
     }
 
     /// Makes a server a member, without a vote at first, or notes its new name or address. A member of the same
-    /// identity under another raft id is one that has lost its data: it is removed.
+    /// identity, or at the same address, under another raft id is one that has lost its data: it is removed.
     ///
     /// # Errors
     /// There is no leader, or the change is not possible now.
@@ -170,13 +170,16 @@ impl Handle {
     pub(super) async fn enrol_here(&self, id: u64, node: Node) -> Result<(), ProposeError> {
         let _one = self.inner().changing.lock().await;
         let members = self.status().members;
-        let same = |m: &&super::Member| m.id != id && !node.id.is_nil() && m.node.id == node.id;
-        let replaced: Vec<u64> = members.iter().filter(same).map(|m| m.id).collect();
-        for old in replaced {
+        let known = members.iter().find(|m| m.id == id);
+        let same_id = |m: &Node| !node.id.is_nil() && m.id == node.id;
+        // One that has moved may stand where another one stood that moves, too.
+        let in_place = |m: &Node| known.is_none() && !node.address.is_empty() && m.address == node.address;
+        let replaced = members.iter().filter(|m| m.id != id && (same_id(&m.node) || in_place(&m.node)));
+        for old in replaced.map(|m| m.id) {
             tracing::info!(old, new = id, name = %node.name, "a server has come back without its data");
             self.drop_member(old).await?;
         }
-        match members.iter().find(|m| m.id == id) {
+        match known {
             Some(known) if known.node == node => Ok(()),
             Some(_) => self.change(ChangeMembers::SetNodes(BTreeMap::from([(id, node)]))).await,
             None => {

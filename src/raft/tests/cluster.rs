@@ -313,6 +313,23 @@ async fn servers_join_by_snapshot_get_a_vote_and_replace_others() {
 }
 
 #[tokio::test]
+async fn a_server_that_has_lost_its_identity_as_well_replaces_the_one_at_its_address() {
+    let network = Network::default();
+    let mut servers = three(&network).await;
+    let first = leader(&servers).await;
+    let Server { handle, node: Node { name, .. }, .. } = servers.remove((first + 1) % 3);
+    let old = handle.status().id;
+    network.wires().servers.remove(&name);
+    handle.shutdown().await.expect("stops");
+    let new = server(&network, &name, 4).await;
+    new.handle.adopt(Uuid::from_u128(77), &[]).await.expect("has no other");
+    new.handle.enrol_at(&servers[0].node.address).await.expect("is let in");
+    let members = servers[leader(&servers).await].handle.status().members;
+    let ids: BTreeSet<u64> = members.iter().map(|m| m.id).collect();
+    assert!(ids.len() == 3 && ids.contains(&new.handle.status().id) && !ids.contains(&old), "{members:?}");
+}
+
+#[tokio::test]
 async fn a_server_of_another_cluster_is_refused() {
     let network = Network::default();
     let servers = three(&network).await;
