@@ -5,6 +5,7 @@
 use super::error::{ProposeError, no_leader};
 use super::handle::{Barrier, Handle};
 use super::link::CallError;
+use super::rounds::Rounds;
 use super::types::{Node, Proposal};
 use crate::command::codec::decode_reply;
 use crate::command::{Command, Reply};
@@ -31,6 +32,33 @@ const APPLY_LIMIT: Duration = Duration::from_secs(5);
 /// A leader that a quorum acknowledged this recently takes it that it still leads. Far below the time in which followers
 /// refuse to vote for another one.
 const LEASE: Duration = Duration::from_millis(300);
+
+/// The caller asks for its own read. It may be dropped at any time; those who came later are asked for then.
+struct Turn<'a> {
+    handle: &'a Handle,
+    lease: bool,
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let lease = self.lease;
+        let Some(first) = self.handle.rounds(lease).end() else { return };
+        // Without a runtime, nobody waits any more.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let handle = self.handle.clone();
+        runtime.spawn(async move {
+            let mut waiting = Some(first);
+            while let Some(waiters) = waiting {
+                let answer = handle.ask_read_index(lease).await;
+                for waiter in waiters {
+                    // Whoever has gone does not need it.
+                    let _ = waiter.send(answer.clone());
+                }
+                waiting = handle.rounds(lease).end();
+            }
+        });
+    }
+}
 
 impl Handle {
     /// Proposes a command and waits until it is durable, applied by the leader, and visible here. Returns its revision
@@ -84,11 +112,7 @@ impl Handle {
         let lease = level == Barrier::Lease;
         let deadline = Instant::now() + LEADER_WAIT;
         loop {
-            let index = match self.leader_elsewhere() {
-                None => self.read_index_here(lease).await,
-                Some(leader) => self.read_index_of(&leader, lease).await,
-            };
-            match index {
+            match self.read_index(lease).await {
                 Ok(index) => {
                     let applied = tokio::time::timeout(APPLY_LIMIT, self.applied(index)).await;
                     return applied.map_err(|_| ProposeError::NoLeader { hint: None });
@@ -97,6 +121,28 @@ impl Handle {
                 Err(error) => return Err(error),
             }
             tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    /// The index up to which the log must be applied for a fresh read, asked for together with others.
+    async fn read_index(&self, lease: bool) -> Result<u64, ProposeError> {
+        match self.rounds(lease).join() {
+            Some(answer) => answer.await.unwrap_or(Err(ProposeError::NoLeader { hint: None })),
+            None => {
+                let _turn = Turn { handle: self, lease };
+                self.ask_read_index(lease).await
+            }
+        }
+    }
+
+    fn rounds(&self, lease: bool) -> &Rounds {
+        if lease { &self.inner().leased_reads } else { &self.inner().confirmed_reads }
+    }
+
+    async fn ask_read_index(&self, lease: bool) -> Result<u64, ProposeError> {
+        match self.leader_elsewhere() {
+            None => self.read_index_here(lease).await,
+            Some(leader) => self.read_index_of(&leader, lease).await,
         }
     }
 

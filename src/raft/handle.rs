@@ -4,6 +4,7 @@ use super::contact::{self, Contact};
 use super::error::{ProposeError, Refused};
 use super::link::Link;
 use super::proposer::{self, Job};
+use super::rounds::Rounds;
 use super::state_machine::Published;
 use super::status::{self, Status};
 use super::types::{Node, Proposal, Raft, TypeConfig};
@@ -96,6 +97,9 @@ pub(super) struct Inner {
     /// This server has all that was acknowledged before it started.
     caught_up: watch::Sender<bool>,
     answering: OnceLock<Answering>,
+    /// Reads that a leader confirms, and those for which its lease is enough.
+    pub(super) confirmed_reads: Rounds,
+    pub(super) leased_reads: Rounds,
     /// One change of identity or membership at a time.
     pub(super) changing: tokio::sync::Mutex<()>,
     /// To the proposer.
@@ -135,6 +139,8 @@ impl Handle {
             stamped_ms,
             caught_up: watch::Sender::new(caught_up),
             answering: OnceLock::new(),
+            confirmed_reads: Rounds::default(),
+            leased_reads: Rounds::default(),
             changing: tokio::sync::Mutex::default(),
             queue,
             background: OnceLock::new(),

@@ -27,6 +27,7 @@ mod progress;
 mod proposer;
 mod purge;
 mod recovery;
+mod rounds;
 mod serve;
 mod state_machine;
 mod status;
