@@ -238,7 +238,7 @@ pub(crate) const KEYS: &[Key] = &[
     unless(is_true, "disable_remote_exec", Bool, "this version runs no commands for others"),
     no_effect("enable_debug", Bool, "there are no profiling endpoints to open"),
     no_effect("translate_wan_addrs", Bool, ONE_DC),
-    no_effect("discovery_max_stale", Text, "a single server is never stale"),
+    no_effect("discovery_max_stale", Text, "reads are fresh unless a request allows old answers"),
     no_effect("use_streaming_backend", Bool, "changes are always streamed"),
     no_effect("rpc.enable_streaming", Bool, "changes are always streamed"),
     no_effect("cache", Any, "reads are served from memory without a cache in between"),

@@ -8,7 +8,7 @@
 //! Must never: ignore a setting in silence. Each known key is built, has no effect here for a reason that is logged, or
 //! is refused. Nothing here opens a listener or starts a task.
 //!
-//! Missing: TLS, access control, clusters of several servers; their keys are refused or have no effect.
+//! Missing: TLS, access control, a pool between datacenters; their keys are refused or have no effect.
 
 mod address;
 mod block;

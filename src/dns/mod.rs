@@ -10,7 +10,7 @@
 //! Names that are not ours are asked of other servers (`recursor`), apart from the threads; an agent that is no server
 //! asks servers for everything the same way, and they answer with `asked`.
 //!
-//! Missing: prepared queries, `connect` and `ingress` names, other data centers, ACLs, `max_stale`.
+//! Missing: `connect` and `ingress` names, other data centers, ACLs, `max_stale`.
 
 mod answer;
 mod asked;

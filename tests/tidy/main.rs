@@ -33,7 +33,7 @@ pub(crate) const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("registrar", &["service", "agent", "model", "config", "clock"]),
     ("template", &["service", "model", "config", "clock"]),
     ("grpc", &["service", "agent", "watch", "machine", "command", "model", "proto", "clock"]),
-    ("http", &["gossip", "monitor", "service", "agent", "watch", "machine", "command", "model", "clock"]),
+    ("http", &["gossip", "monitor", "service", "agent", "watch", "machine", "command", "model", "clock", "footprint"]),
     ("dns", &["service", "agent", "watch", "machine", "model", "clock"]),
     ("ui", &["service", "agent", "model"]),
     // An agent that is no server stands between the edges and the servers, so it knows both.
