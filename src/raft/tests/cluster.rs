@@ -205,6 +205,11 @@ async fn a_leader_that_restarts_must_be_elected_again() {
 
 #[tokio::test]
 async fn a_server_that_comes_back_elsewhere_is_found_although_another_is_dead() {
+    while !comes_back_elsewhere().await {}
+}
+
+/// `false`: on a busy machine, another leader was elected before the others were stopped.
+async fn comes_back_elsewhere() -> bool {
     let network = Network::default();
     let mut servers = three(&network).await;
     let at = leader(&servers).await;
@@ -221,6 +226,9 @@ async fn a_server_that_comes_back_elsewhere_is_found_although_another_is_dead() 
     let writer = leading.clone();
     let waiting = tokio::spawn(async move { writer.propose(None, put("a", "1")).await });
     while leading.status().last_log == last {
+        if waiting.is_finished() {
+            return false;
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let (id, medium, node) = moved.expect("there were two");
@@ -229,6 +237,7 @@ async fn a_server_that_comes_back_elsewhere_is_found_although_another_is_dead() 
     back.caught_up().await;
     assert_eq!(Some("1".into()), value(&back, "a"));
     let _ = waiting.await.expect("ends");
+    true
 }
 
 #[tokio::test]
