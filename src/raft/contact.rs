@@ -54,7 +54,7 @@ impl Contact {
     /// The status without a leader that is only remembered.
     pub(super) fn confirm(&self, raft: &Raft, status: Status) -> Status {
         let age = match status.role {
-            Role::Leader => majority_age(raft, &status),
+            Role::Leader => Some(majority_age(raft, &status)),
             _ => self.age(),
         };
         match age.is_some_and(|age| age < self.limit) {
@@ -65,10 +65,10 @@ impl Contact {
 }
 
 /// How long ago a majority has confirmed this leader.
-pub(super) fn majority_age(raft: &Raft, status: &Status) -> Option<Duration> {
+pub(super) fn majority_age(raft: &Raft, status: &Status) -> Duration {
     if status.members.iter().all(|m| !m.voter || m.id == status.id) {
-        return Some(Duration::ZERO);
+        return Duration::ZERO;
     }
     // Until the first answers, its election is the confirmation.
-    Some(raft.metrics().borrow_watched().last_quorum_acked.map_or(Duration::ZERO, |at| at.elapsed()))
+    raft.metrics().borrow_watched().last_quorum_acked.map_or(Duration::ZERO, |at| at.elapsed())
 }

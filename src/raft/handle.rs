@@ -262,7 +262,7 @@ impl Handle {
         let status = self.inner.status.borrow();
         let staleness = match status.leads() {
             true if status.leader.is_some() => Some(Duration::ZERO),
-            true => contact::majority_age(self.raft(), &status),
+            true => Some(contact::majority_age(self.raft(), &status)),
             false => self.inner.parts.contact.age(),
         };
         Standing {

@@ -42,8 +42,8 @@ impl Probed {
     }
 }
 
-/// Resolves when this server has had a leader for [`ESTABLISHED`]. That one is known is not enough: after a restart, it is
-/// the one of the last term, until there is another.
+/// Resolves when this server has had a leader for [`ESTABLISHED`]. That one is known is not enough: it is
+/// known for a while after it was last heard of.
 async fn established(inner: Weak<Inner>, mut status: watch::Receiver<Status>) {
     loop {
         if status.wait_for(|s| s.leader.is_some()).await.is_err() {

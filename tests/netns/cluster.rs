@@ -1,6 +1,7 @@
 //! Servers in their namespaces.
 
 use super::common::http;
+use super::load::Acknowledged;
 use super::net::{self, Net};
 use rustix::process::{Pid, Signal, kill_process};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -218,6 +219,14 @@ impl<'a> Cluster<'a> {
     /// How many servers have a vote.
     pub(crate) fn voters(&self, server: usize) -> usize {
         self.peers(server).len()
+    }
+
+    /// Every acknowledged write must be at every server.
+    pub(crate) fn check(&self, acknowledged: &Acknowledged) {
+        for server in &self.servers {
+            acknowledged.check(self.net, server.address);
+        }
+        eprintln!("{} writes acknowledged, none lost", acknowledged.len());
     }
 
     /// Waits until every server answers a consistent read.
