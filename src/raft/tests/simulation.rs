@@ -158,7 +158,7 @@ fn check_seeds(seeds: &[u64], script: Script) {
 
 #[test]
 fn nothing_is_lost() {
-    check_seeds(&seeds(0..20).collect::<Vec<_>>(), Script::asked());
+    check_seeds(&seeds(0..200).collect::<Vec<_>>(), Script::asked());
 }
 
 /// Seeds that found defects: a leader that led on after a restart although it had lost entries that others had from it

@@ -219,7 +219,7 @@ impl Seen {
             }
         }
         let not_deleted =
-            |(key, at): &&(String, u64)| !self.ledger.get(&(*at, key.clone())).is_some_and(|fact| fact.value.is_none());
+            |(key, at): &&(String, u64)| self.ledger.get(&(*at, key.clone())).is_none_or(|fact| fact.value.is_some());
         self.deletions.iter().find(not_deleted).map(|(key, at)| format!("{key} was not deleted at {at}"))
     }
 
