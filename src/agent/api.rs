@@ -30,7 +30,7 @@ impl Agent {
         let (stored, revision) = {
             let mut local = self.local();
             let mut changes = Vec::new();
-            let wanted = self.with_sidecars(&local, vec![wanted], |_, error| error)?;
+            let wanted = self.with_sidecars(&local, vec![wanted], |_| true, |_, error| error)?;
             for wanted in &wanted {
                 may_put(&local, wanted, replace_checks)?;
             }
@@ -63,7 +63,6 @@ impl Agent {
     }
 
     /// Puts a service that [`may_put`] has nothing against, without its sidecar: that is one of its own by now.
-
     pub(super) fn put_service(
         &self,
         local: &mut Local,

@@ -57,7 +57,7 @@ impl Agent {
         changes: &mut Vec<Change>,
     ) -> Result<(), Error> {
         let failed = |name: &str, error: Error| wrong("service", name.to_owned(), &error);
-        let services = self.with_sidecars(local, services, failed)?;
+        let services = self.with_sidecars(local, services, |own| own.source == Source::Api, failed)?;
         self.know_services(local, &services, &checks)?;
         drop_missing(local, &services, &checks, changes);
         for wanted in services {

@@ -7,14 +7,15 @@
 use super::Error;
 use super::api::Wanted;
 use super::handle::Agent;
-use super::local::Local;
+use super::local::{Local, OwnService};
 use crate::model::definition::Refused;
 use crate::model::{Text, fold};
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
 
 impl Agent {
-    /// The services with their sidecars behind them, as services of their own. `failed` says whose sidecar it was.
+    /// The services with their sidecars behind them, as services of their own. `stays`: which of the others are not
+    /// about to go; `failed` says whose sidecar it was.
     ///
     /// # Errors
     /// [`Error::Sidecar`]: there is no port for one.
@@ -22,12 +23,13 @@ impl Agent {
         &self,
         local: &Local,
         services: Vec<Wanted>,
+        stays: impl Fn(&OwnService) -> bool,
         failed: impl Fn(&str, Error) -> Error,
     ) -> Result<Vec<Wanted>, Error> {
         if services.iter().all(|wanted| wanted.sidecar.is_none()) {
             return Ok(services);
         }
-        let mut ports = Ports::of(local, &services, self.settings().sidecar_ports.clone());
+        let mut ports = Ports::of(local, &services, stays, self.settings().sidecar_ports.clone());
         let mut all = Vec::with_capacity(services.len() + 1);
         for mut wanted in services {
             let sidecar = wanted.sidecar.take();
@@ -56,22 +58,30 @@ struct Ports {
 
 impl Ports {
     /// What is left when these services are put.
-    fn of(local: &Local, services: &[Wanted], range: Option<RangeInclusive<u16>>) -> Ports {
+    fn of(
+        local: &Local,
+        services: &[Wanted],
+        stays: impl Fn(&OwnService) -> bool,
+        range: Option<RangeInclusive<u16>>,
+    ) -> Ports {
         let in_range = |port: i64| u16::try_from(port).is_ok_and(|p| range.as_ref().is_some_and(|r| r.contains(&p)));
         let new: BTreeSet<Text> = services.iter().map(|wanted| fold(&wanted.service.instance.id)).collect();
         let sidecars = services.iter().filter_map(|wanted| wanted.sidecar.as_ref());
         let given = sidecars.clone().filter_map(|sidecar| Some((fold(sidecar.id()), sidecar.port()?)));
         let given: BTreeMap<Text, i64> = given.collect();
-        let stay = local.services.iter().filter(|(id, _)| !new.contains(*id) && !given.contains_key(*id));
-        let mut used: BTreeSet<i64> = stay.map(|(_, own)| own.instance.port.into()).collect();
+        let others =
+            local.services.iter().filter(|(id, own)| !new.contains(*id) && !given.contains_key(*id) && stays(own));
+        let mut used: BTreeSet<i64> = others.map(|(_, own)| own.instance.port.into()).collect();
         used.extend(services.iter().map(|wanted| i64::from(wanted.service.instance.port)));
         used.extend(given.values());
         let kept = sidecars.filter_map(|sidecar| {
+            // As in Consul, whoever else has it by now.
             let id = fold(sidecar.id());
             let port = i64::from(local.services.get(&id)?.instance.port);
             (sidecar.port().is_none() && in_range(port)).then_some((id, port))
         });
-        let kept = kept.collect();
+        let kept: BTreeMap<Text, i64> = kept.collect();
+        used.extend(kept.values());
         Ports { range, used, kept }
     }
 

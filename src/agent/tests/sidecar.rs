@@ -28,7 +28,7 @@ fn port(agent: &Agent, service: &str) -> Option<i32> {
 }
 
 /// Only these two ports are there.
-async fn narrow(agent: &Agent) {
+fn narrow(agent: &Agent) {
     agent.set(Settings { sidecar_ports: Some(21000..=21001), ..(*agent.settings()).clone() });
 }
 
@@ -59,7 +59,7 @@ async fn a_sidecar_is_a_service_beside_its_own() {
 #[tokio::test]
 async fn a_port_is_kept_and_given_again_when_it_is_free() {
     let (agent, _) = agent().await;
-    narrow(&agent).await;
+    narrow(&agent);
     register(&agent, plain("a")).await;
     register(&agent, plain("b")).await;
     let full = agent.register_service(plain("c"), Source::Api, false).await.expect_err("no port is left");
