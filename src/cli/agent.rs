@@ -1,13 +1,27 @@
 //! `agent`: the only command that is not a client. Checks the configuration, starts the log, and runs the node.
 
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::log;
-use super::tree::Flags;
 use crate::clock::Clock;
-use crate::config::{AgentFlags, Config, ConfigError};
+use crate::config::{AgentFlags, Arity, Config, ConfigError};
 use crate::node::Started;
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
 use std::path::{Path, PathBuf};
+
+/// Its flags and help.
+pub(super) fn command() -> Command {
+    let known = AgentFlags::list().map(|f| {
+        let help = f.help.unwrap_or_default();
+        match f.arity {
+            Arity::Switch => flags::many(f.name, help).num_args(0..=1).default_missing_value("true"),
+            Arity::One | Arity::Many => flags::many(f.name, help),
+        }
+    });
+    // Files and directories share one list, because their order counts.
+    let known = known.map(|f| if f.get_id() == "config-file" { f.alias("config-dir") } else { f });
+    flags::command("agent", "Runs an agent", "[options]").args(known)
+}
 
 pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {
     let failed = |e: &dyn std::fmt::Display| Exit::failed(format!("==> {e}"));
@@ -85,13 +99,11 @@ impl Drop for PidFile {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::tree;
 
     #[test]
     fn files_and_directories_keep_their_order() {
-        let command = tree::root().find_subcommand("agent").expect("listed").clone();
         let args = ["agent", "--config-file=a", "--config-dir=b", "--config-file=c", "--dev=true"];
-        let parsed = parse(&command.get_matches_from(args)).expect("accepted");
+        let parsed = parse(&command().get_matches_from(args)).expect("accepted");
         assert_eq!(parsed.config_paths, ["a", "b", "c"].map(PathBuf::from));
         assert!(parsed.dev);
     }

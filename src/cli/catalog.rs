@@ -2,11 +2,41 @@
 
 use super::client::{Client, Request};
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::table::{pairs, table};
-use super::tree::Flags;
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// Its commands, their flags and help.
+pub(super) fn command() -> Command {
+    flags::group("catalog", "Lists nodes, services and datacenters")
+        .subcommand(
+            flags::command("datacenters", "Lists all known datacenters", "[options]").args(flags::server_flags()),
+        )
+        .subcommand(
+            flags::command("nodes", "Lists all nodes in a datacenter", "[options]").args(flags::server_flags()).args([
+                flags::switch("detailed", "Shows whole ids, addresses and metadata."),
+                flags::value("filter", "Expression that nodes must match."),
+                flags::value("near", "Node to sort by round trip time from; `_agent` for this agent's."),
+                flags::many("node-meta", "Metadata that nodes must have, as `key=value`. May be repeated."),
+                flags::value("service", "Lists only nodes with this service."),
+            ]),
+        )
+        .subcommand(
+            flags::command("services", "Lists all services in a datacenter", "[options]")
+                .args(flags::server_flags())
+                .arg(flags::namespace())
+                .args([
+                    flags::value("node", "Lists only services of this node, a name or an id."),
+                    flags::many(
+                        "node-meta",
+                        "Metadata that nodes of the services must have, as `key=value`. May be repeated.",
+                    ),
+                    flags::switch("tags", "Shows the tags of each service."),
+                ]),
+        )
+}
 
 type Texts = BTreeMap<String, String>;
 

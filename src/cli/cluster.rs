@@ -2,27 +2,27 @@
 
 use super::client::Client;
 use super::console::{Console, Exit};
-use super::tree::{self, Flags};
+use super::flags::{self, Flags};
 use clap::{ArgMatches, Command};
 
 pub(super) fn join_command() -> Command {
-    tree::command("join", "Tells an agent to join a cluster", "[options] address ...")
-        .args(tree::client_flags())
-        .arg(tree::switch("wan", "Joins the pool between datacenters."))
+    flags::command("join", "Tells an agent to join a cluster", "[options] address ...")
+        .args(flags::client_flags())
+        .arg(flags::switch("wan", "Joins the pool between datacenters."))
 }
 
 pub(super) fn leave_command() -> Command {
-    tree::command("leave", "Leaves the cluster and stops the agent", "[options]").args(tree::client_flags())
+    flags::command("leave", "Leaves the cluster and stops the agent", "[options]").args(flags::client_flags())
 }
 
 pub(super) fn force_leave_command() -> Command {
-    tree::command("force-leave", "Takes a failed member for one that has left", "[options] name")
-        .args(tree::client_flags())
-        .arg(tree::switch("prune", "Forgets the member altogether."))
+    flags::command("force-leave", "Takes a failed member for one that has left", "[options] name")
+        .args(flags::client_flags())
+        .arg(flags::switch("prune", "Forgets the member altogether."))
 }
 
 pub(super) fn reload_command() -> Command {
-    tree::command("reload", "Makes the agent read its configuration files again", "").args(tree::client_flags())
+    flags::command("reload", "Makes the agent read its configuration files again", "").args(flags::client_flags())
 }
 
 pub(super) async fn join(

@@ -2,8 +2,8 @@
 
 use super::client::{Client, ClientError};
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::members::pattern_of;
-use super::tree::{self, Flags};
 use clap::{ArgMatches, Command};
 use serde::Deserialize;
 
@@ -31,11 +31,11 @@ pub(super) async fn node_name(client: &Client) -> Result<String, ClientError> {
 }
 
 pub(super) fn command() -> Command {
-    tree::command("event", "Fires a user event", "[options] [payload]").args(tree::client_flags()).args([
-        tree::value("name", "Name of the event."),
-        tree::value("node", "Regular expression that the names of receiving nodes must match."),
-        tree::value("service", "Regular expression that a service of receiving nodes must match."),
-        tree::value("tag", "Regular expression that a tag of that service must match."),
+    flags::command("event", "Fires a user event", "[options] [payload]").args(flags::client_flags()).args([
+        flags::value("name", "Name of the event."),
+        flags::value("node", "Regular expression that the names of receiving nodes must match."),
+        flags::value("service", "Regular expression that a service of receiving nodes must match."),
+        flags::value("tag", "Regular expression that a tag of that service must match."),
     ])
 }
 

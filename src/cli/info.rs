@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::console::{Console, Exit};
-use super::tree;
+use super::flags;
 use clap::{ArgMatches, Command};
 use serde::Deserialize;
 use serde_json::Value;
@@ -15,7 +15,7 @@ struct Own {
 }
 
 pub(super) fn command() -> Command {
-    tree::command("info", "Provides debugging information for operators", "[options]").args(tree::client_flags())
+    flags::command("info", "Provides debugging information for operators", "[options]").args(flags::client_flags())
 }
 
 pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {

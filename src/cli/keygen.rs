@@ -1,14 +1,14 @@
 //! `keygen`: a key for the encryption of gossip.
 
 use super::console::{Console, Exit};
-use super::tree;
+use super::flags;
 use crate::clock::Clock;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use clap::Command;
 
 pub(super) fn command() -> Command {
-    tree::command("keygen", "Generates a key for the encryption of gossip", "")
+    flags::command("keygen", "Generates a key for the encryption of gossip", "")
 }
 
 pub(super) fn run(console: &mut Console<'_>) -> Result<(), Exit> {

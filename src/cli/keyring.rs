@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::console::{Console, Exit};
-use super::tree::{self, Flags};
+use super::flags::{self, Flags};
 use clap::{ArgMatches, Command};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -37,16 +37,16 @@ impl Ring {
 }
 
 pub(super) fn command() -> Command {
-    tree::command("keyring", "Shows and changes the keys of gossip encryption", "[options]")
-        .args(tree::client_flags())
+    flags::command("keyring", "Shows and changes the keys of gossip encryption", "[options]")
+        .args(flags::client_flags())
         .args([
-            tree::switch("list", "Shows the keys of all nodes."),
-            tree::switch("list-primary", "Shows the keys that nodes encrypt with."),
-            tree::value("install", "Makes all nodes accept a key."),
-            tree::value("use", "Makes all nodes encrypt with a key that is installed."),
-            tree::value("remove", "Makes all nodes forget a key that is not used."),
-            tree::integer("relay-factor", "Accepted; nodes are asked directly.").default_value("0"),
-            tree::switch("local-only", "With -list: only this node."),
+            flags::switch("list", "Shows the keys of all nodes."),
+            flags::switch("list-primary", "Shows the keys that nodes encrypt with."),
+            flags::value("install", "Makes all nodes accept a key."),
+            flags::value("use", "Makes all nodes encrypt with a key that is installed."),
+            flags::value("remove", "Makes all nodes forget a key that is not used."),
+            flags::integer("relay-factor", "Accepted; nodes are asked directly.").default_value("0"),
+            flags::switch("local-only", "With -list: only this node."),
         ])
 }
 

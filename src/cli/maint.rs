@@ -3,7 +3,7 @@
 use super::client::Client;
 use super::console::{Console, Exit};
 use super::event::node_name;
-use super::tree::{self, Flags};
+use super::flags::{self, Flags};
 use clap::{ArgMatches, Command};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -19,13 +19,13 @@ struct Check {
 }
 
 pub(super) fn command() -> Command {
-    tree::command("maint", "Controls the maintenance mode of the node or a service", "[options]")
-        .args(tree::client_flags())
+    flags::command("maint", "Controls the maintenance mode of the node or a service", "[options]")
+        .args(flags::client_flags())
         .args([
-            tree::switch("enable", "Begins maintenance."),
-            tree::switch("disable", "Ends maintenance."),
-            tree::value("reason", "Why, with -enable."),
-            tree::value("service", "Id of the service; the whole node by default."),
+            flags::switch("enable", "Begins maintenance."),
+            flags::switch("disable", "Ends maintenance."),
+            flags::value("reason", "Why, with -enable."),
+            flags::value("service", "Id of the service; the whole node by default."),
         ])
 }
 

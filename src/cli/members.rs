@@ -2,11 +2,21 @@
 
 use super::client::Client;
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::table::table;
-use super::tree::Flags;
-use clap::ArgMatches;
+use clap::{ArgMatches, Command};
 use serde::Deserialize;
 use std::collections::BTreeMap;
+
+/// Its flags and help.
+pub(super) fn command() -> Command {
+    flags::command("members", "Lists the members of a cluster", "[options]").args(flags::client_flags()).args([
+        flags::switch("detailed", "Shows the tags of each member."),
+        flags::switch("wan", "Shows the members of the pool between datacenters."),
+        flags::value("status", "Regular expression that the status must match.").default_value(".*"),
+        flags::value("segment", "Network segment; there is only the default one.").default_value("_all"),
+    ])
+}
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]

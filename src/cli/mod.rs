@@ -1,21 +1,23 @@
 //! The command line: one file per command, each a thin client of the HTTP API; only `agent` runs anything, and only
 //! `operator raft recover` works on files of a server.
 //!
-//! Owns: the commands and their flags (`tree`), Go's way of writing flags (`go_flags`), help, tables, exit codes and
+//! Owns: the commands and their flags (`commands`), Go's way of writing flags (`go_flags`), help, tables, exit codes and
 //! the texts that Consul's commands print, which scripts read.
 //!
 //! Must never: hold logic of the registry, or talk to anything but the HTTP API of an agent.
 //!
-//! Missing: the commands named in `tree::REFUSED`.
+//! Missing: the commands named in `commands::REFUSED`.
 
 mod agent;
 mod catalog;
 mod child;
 mod client;
 mod cluster;
+mod commands;
 mod console;
 mod debug;
 mod event;
+mod flags;
 mod go_flags;
 mod help;
 mod info;
@@ -34,7 +36,6 @@ mod services;
 mod signals;
 mod snapshot;
 mod table;
-mod tree;
 mod validate;
 mod version;
 mod watch;
@@ -68,7 +69,7 @@ pub async fn run(program: &str, args: &[String], console: &mut Console<'_>) -> i
 }
 
 async fn dispatch(program: &str, args: &[String], console: &mut Console<'_>) -> Result<(), Exit> {
-    let root = tree::root();
+    let root = commands::root();
     let before = args.iter().take_while(|a| a.starts_with('-')).count();
     if let Some(done) = top_flags(program, &root, &args[..before], console) {
         return done;
@@ -81,7 +82,7 @@ async fn dispatch(program: &str, args: &[String], console: &mut Console<'_>) -> 
             return console.print(&help::commands(program, &path, command));
         }
         let name = [&path[..], &[word.unwrap_or_default()]].concat().join(" ");
-        if let Some((_, reason)) = tree::REFUSED.iter().find(|(refused, _)| *refused == name) {
+        if let Some((_, reason)) = commands::REFUSED.iter().find(|(refused, _)| *refused == name) {
             return Err(Exit::failed(format!("The command {name:?} is not available: {reason}.")));
         }
         let Some(found) = word.and_then(|w| command.find_subcommand(w)) else {
@@ -119,7 +120,7 @@ fn top_flags(
 ) -> Option<Result<(), Exit>> {
     for flag in flags {
         match flag.trim_start_matches('-') {
-            "v" | "version" => return Some(version::run(program, &tree::no_flags(), console)),
+            "v" | "version" => return Some(version::run(program, &version::no_flags(), console)),
             "h" | "help" => return Some(console.print(&help::commands(program, &[], root))),
             "autocomplete-install" | "autocomplete-uninstall" => {
                 return Some(Err(Exit::failed(format!(

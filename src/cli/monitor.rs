@@ -2,17 +2,17 @@
 
 use super::client::{Client, Reply};
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::signals::Shutdown;
-use super::tree::{self, Flags};
 use clap::{ArgMatches, Command};
 
 pub(super) fn command() -> Command {
-    tree::command("monitor", "Shows the log of an agent as it is written", "[options]").args(tree::client_flags()).args(
-        [
-            tree::switch("log-json", "Shows the log in JSON."),
-            tree::value("log-level", "Least level of the lines to show; `info` by default.").default_value("INFO"),
-        ],
-    )
+    flags::command("monitor", "Shows the log of an agent as it is written", "[options]")
+        .args(flags::client_flags())
+        .args([
+            flags::switch("log-json", "Shows the log in JSON."),
+            flags::value("log-level", "Least level of the lines to show; `info` by default.").default_value("INFO"),
+        ])
 }
 
 pub(super) async fn run(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {

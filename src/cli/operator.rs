@@ -2,8 +2,8 @@
 
 use super::client::Client;
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::table::table;
-use super::tree::{self, Flags};
 use crate::config::parse_bool;
 use crate::model::duration::{format_duration, parse_duration};
 use clap::{ArgMatches, Command};
@@ -47,42 +47,45 @@ struct Autopilot {
 }
 
 pub(super) fn command() -> Command {
-    let raft = tree::group("raft", "Shows and changes which servers vote")
-        .subcommand(tree::command("list-peers", "Shows the servers", "[options]").args(tree::server_flags()))
+    let raft = flags::group("raft", "Shows and changes which servers vote")
+        .subcommand(flags::command("list-peers", "Shows the servers", "[options]").args(flags::server_flags()))
         .subcommand(super::recover::command())
         .subcommand(
-            tree::command("remove-peer", "Removes a server that is gone", "[options]").args(tree::server_flags()).args(
-                [tree::value("address", "Address of the server, host:port."), tree::value("id", "Id of the server.")],
-            ),
+            flags::command("remove-peer", "Removes a server that is gone", "[options]")
+                .args(flags::server_flags())
+                .args([
+                    flags::value("address", "Address of the server, host:port."),
+                    flags::value("id", "Id of the server."),
+                ]),
         )
         .subcommand(
-            tree::command("transfer-leader", "Lets another server lead", "[options]")
-                .args(tree::server_flags())
-                .args([tree::value("id", "Id of that server; by default the one that has most of the log.")]),
+            flags::command("transfer-leader", "Lets another server lead", "[options]")
+                .args(flags::server_flags())
+                .args([flags::value("id", "Id of that server; by default the one that has most of the log.")]),
         );
-    let autopilot = tree::group("autopilot", "Shows and changes how servers are looked after")
-        .subcommand(tree::command("get-config", "Shows the settings", "[options]").args(tree::server_flags()))
+    let autopilot = flags::group("autopilot", "Shows and changes how servers are looked after")
+        .subcommand(flags::command("get-config", "Shows the settings", "[options]").args(flags::server_flags()))
         .subcommand(
-            tree::command("set-config", "Changes settings; those not given stay", "[options]")
-                .args(tree::server_flags())
+            flags::command("set-config", "Changes settings; those not given stay", "[options]")
+                .args(flags::server_flags())
                 .args([
-                    tree::value("cleanup-dead-servers", "`true`: dead servers are removed when new ones join."),
-                    tree::value("disable-upgrade-migration", "`true` or `false`; without effect here."),
-                    tree::value(
+                    flags::value("cleanup-dead-servers", "`true`: dead servers are removed when new ones join."),
+                    flags::value("disable-upgrade-migration", "`true` or `false`; without effect here."),
+                    flags::value(
                         "last-contact-threshold",
                         "How long a healthy server may be without the leader, as `200ms`.",
                     ),
-                    tree::value("max-trailing-logs", "How many entries a healthy server may be behind."),
-                    tree::value("min-quorum", "How many servers are left at least."),
-                    tree::value("redundancy-zone-tag", "Metadata that names a server's zone; without effect here."),
-                    tree::value(
+                    flags::value("max-trailing-logs", "How many entries a healthy server may be behind."),
+                    flags::value("min-quorum", "How many servers are left at least."),
+                    flags::value("redundancy-zone-tag", "Metadata that names a server's zone; without effect here."),
+                    flags::value(
                         "server-stabilization-time",
                         "How long a new server is watched before it votes, as `10s`.",
                     ),
-                    tree::value("upgrade-version-tag", "Metadata that names a server's version; without effect here."),
+                    flags::value("upgrade-version-tag", "Metadata that names a server's version; without effect here."),
                 ]),
         );
-    tree::group("operator", "Provides tools for the operators of a cluster").subcommand(autopilot).subcommand(raft)
+    flags::group("operator", "Provides tools for the operators of a cluster").subcommand(autopilot).subcommand(raft)
 }
 
 fn client(flags: &ArgMatches, console: &Console<'_>) -> Result<Client, Exit> {

@@ -2,8 +2,8 @@
 //! one server that is stopped. What is done there is the business of [`crate::raft::Survivor`].
 
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::table::table;
-use super::tree::{self, Flags};
 use crate::clock::Clock;
 use crate::raft::{Holdings, RecoverError, Survivor};
 use clap::{ArgMatches, Command};
@@ -18,11 +18,11 @@ const KNOCK: Duration = Duration::from_millis(500);
 const ANSWER_MAX: usize = 512;
 
 pub(super) fn command() -> Command {
-    tree::command("recover", "Makes a stopped server the only one of its cluster", "[options]").args([
-        tree::value("data-dir", "Data directory of the server, which must be stopped."),
-        tree::switch("inspect", "Shows what the server has, and changes nothing."),
-        tree::value("node", "Name to give to a server that its cluster had removed."),
-        tree::switch("yes", "Does not ask."),
+    flags::command("recover", "Makes a stopped server the only one of its cluster", "[options]").args([
+        flags::value("data-dir", "Data directory of the server, which must be stopped."),
+        flags::switch("inspect", "Shows what the server has, and changes nothing."),
+        flags::value("node", "Name to give to a server that its cluster had removed."),
+        flags::switch("yes", "Does not ask."),
     ])
 }
 

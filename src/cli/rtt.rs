@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::console::{Console, Exit};
-use super::tree::{self, Flags};
+use super::flags::{self, Flags};
 use clap::{ArgMatches, Command};
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -63,9 +63,9 @@ struct OwnConfig {
 }
 
 pub(super) fn command() -> Command {
-    tree::command("rtt", "Estimates the round trip time between two nodes", "[options] node1 [node2]")
-        .args(tree::client_flags())
-        .arg(tree::switch("wan", "Takes the coordinates between datacenters; nodes are then named node.datacenter."))
+    flags::command("rtt", "Estimates the round trip time between two nodes", "[options] node1 [node2]")
+        .args(flags::client_flags())
+        .arg(flags::switch("wan", "Takes the coordinates between datacenters; nodes are then named node.datacenter."))
 }
 
 pub(super) async fn run(

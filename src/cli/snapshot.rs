@@ -2,8 +2,8 @@
 
 use super::client::{Body, Client, Reply};
 use super::console::{Console, Exit, open_error};
+use super::flags::{self, Flags};
 use super::table::pairs;
-use super::tree::{self, Flags};
 use crate::archive::{self, ArchiveError, Limits, Meta};
 use bytes::Bytes;
 use clap::{ArgMatches, Command};
@@ -16,14 +16,14 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 const PIECE: usize = 64 * 1024;
 
 pub(super) fn command() -> Command {
-    tree::group("snapshot", "Saves, restores and inspects snapshots of the servers' state")
-        .subcommand(tree::command("inspect", "Describes the snapshot in a file", "[options] FILE"))
+    flags::group("snapshot", "Saves, restores and inspects snapshots of the servers' state")
+        .subcommand(flags::command("inspect", "Describes the snapshot in a file", "[options] FILE"))
         .subcommand(
-            tree::command("restore", "Replaces the servers' state by that in a file", "[options] FILE")
-                .args(tree::server_flags()),
+            flags::command("restore", "Replaces the servers' state by that in a file", "[options] FILE")
+                .args(flags::server_flags()),
         )
         .subcommand(
-            tree::command("save", "Saves the servers' state in a file", "[options] FILE").args(tree::server_flags()),
+            flags::command("save", "Saves the servers' state in a file", "[options] FILE").args(flags::server_flags()),
         )
 }
 

@@ -230,7 +230,7 @@ async fn every_command_has_code() {
         }
     }
     let mut found = Vec::new();
-    leaves(&[], &super::tree::root(), &mut found);
+    leaves(&[], &super::commands::root(), &mut found);
     assert_eq!(found.len(), 37);
     for path in found {
         // An address that no command accepts, but for those that use none.

@@ -1,15 +1,15 @@
 //! `validate`: whether the agent would accept configuration files.
 
 use super::console::{Console, Exit};
-use super::tree::{self, Flags};
+use super::flags::{self, Flags};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config, LogLevel};
 use clap::{ArgMatches, Command};
 
 pub(super) fn command() -> Command {
-    tree::command("validate", "Checks configuration files and directories", "[options] FILE_OR_DIRECTORY...").args([
-        tree::switch("quiet", "Prints nothing when all is well."),
-        tree::value("config-format", "Reads files as `hcl` or `json` whatever their extension."),
+    flags::command("validate", "Checks configuration files and directories", "[options] FILE_OR_DIRECTORY...").args([
+        flags::switch("quiet", "Prints nothing when all is well."),
+        flags::value("config-format", "Reads files as `hcl` or `json` whatever their extension."),
     ])
 }
 

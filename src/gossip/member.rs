@@ -81,7 +81,7 @@ pub struct Members {
 
 impl Members {
     /// Takes members in order of name without case.
-    pub(super) fn new(list: Vec<Arc<Member>>, revision: u64) -> Members {
+    pub(crate) fn new(list: Vec<Arc<Member>>, revision: u64) -> Members {
         Members { list, revision }
     }
 

@@ -26,8 +26,8 @@ pub struct Node {
     pub record: Arc<NodeRecord>,
     /// Folded instance id to service. On one node an id names one instance.
     pub services: OrdMap<Text, Arc<ServiceKey>>,
-    /// Folded check id and folded id of the instance that has it. In Consul's API a check id is unique on its node;
-    /// in ours instances may share one.
+    /// Folded check id and folded id of the instance that has it, unless the one tells the other (`tells`). In
+    /// Consul's API a check id is unique on its node; in ours instances may share one.
     pub(super) checks: OrdSet<(Text, Text)>,
     /// Last change of the node, its checks or its instances.
     pub revision: u64,
@@ -44,20 +44,33 @@ impl Node {
             return;
         }
         let Some(instance) = before.or(after).map(|i| fold(&i.id)) else { return };
-        for id in old {
-            self.checks.remove(&(fold(&id), instance.clone()));
+        let indexed = |ids: Vec<Text>| {
+            let instance = instance.clone();
+            let folded = ids.into_iter().map(|id| fold(&id));
+            folded.filter(|id| tells(id) != Some(&instance)).map(|id| (id, instance.clone())).collect::<Vec<_>>()
+        };
+        for row in indexed(old) {
+            self.checks.remove(&row);
         }
-        for id in new {
-            self.checks.insert((fold(&id), instance.clone()));
+        for row in indexed(new) {
+            self.checks.insert(row);
         }
     }
 
-    /// Folded ids of the instances with this check.
+    /// Folded ids of the instances that may have this check: all that have it, and at most one that has not.
     pub(super) fn instances_with_check(&self, id: &str) -> impl Iterator<Item = &Text> {
         let id = fold(id);
+        let told = tells(&id).and_then(|instance| self.services.get_key_value(instance)).map(|(instance, _)| instance);
         let from = (id.clone(), Text::default());
-        self.checks.range(from..).take_while(move |(check, _)| *check == id).map(|(_, instance)| instance)
+        let others = self.checks.range(from..).take_while(move |(check, _)| *check == id).map(|(_, instance)| instance);
+        told.into_iter().chain(others)
     }
+}
+
+/// The instance that a check's id names by itself: agents call an instance's only check `service:` and its id, so nearly
+/// all checks of a large catalog do, and need no row of the index.
+fn tells(check: &str) -> Option<&str> {
+    check.strip_prefix("service:")
 }
 
 /// The check with this id, without case.

@@ -171,7 +171,8 @@ impl Writer<'_> {
             if keep.is_some_and(|keep| keep.eq_ignore_ascii_case(&instance.id) || instance.session.is_some()) {
                 continue;
             }
-            taken = taken.or_else(|| find_check(&instance.checks, id).cloned());
+            let Some(check) = find_check(&instance.checks, id) else { continue };
+            taken.get_or_insert_with(|| check.clone());
             let kept = without(&instance.checks);
             self.store_checks(node, Some(instance), kept);
         }

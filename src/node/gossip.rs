@@ -6,7 +6,7 @@ use crate::clock::Clock;
 use crate::cluster::{Directory, Presence, Seen};
 use crate::config::Config;
 use crate::gossip::{self, Gossip, Identity, JoinError, Members, Protection, Sockets, Status, Tuning, resolve};
-use crate::service::{Core, Facts, Reach};
+use crate::service::{Core, Facts, Patience, Reach};
 use anyhow::{Context, bail};
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -322,7 +322,8 @@ pub(super) fn run(
         let gossip = gossip.clone();
         Box::pin(async move { gossip.reach(&member).await })
     });
-    tasks.spawn(infallible(core.clone().run_reconcile(members, reach)));
+    let patience = Patience::forgetting_after(config.gossip.reconnect_timeout);
+    tasks.spawn(infallible(core.clone().run_reconcile(members, reach, patience)));
 }
 
 /// Joins all of these; it is enough if one succeeds.

@@ -38,7 +38,7 @@ pub use kv::PutDone;
 pub use operator::{Peer, PeerName};
 pub use query::{near_first, query_instances};
 pub use read::{Consistency, ReadOptions, View};
-pub use reconcile::Reach;
+pub use reconcile::{Patience, Reach};
 pub use session::{Proof, SessionSpec};
 
 /// Consul's node name for instances that have no node.

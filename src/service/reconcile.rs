@@ -2,33 +2,40 @@
 //! live, critical when they have failed, gone when they have left.
 //!
 //! Before a node turns critical the leader asks it directly once: gossip may be wrong where one more path is right. Only
-//! nodes that this process has seen as members are touched; nodes that others registered are not. A server's place in
-//! replication is not decided here: whoever does that finds servers by the tag `role` = `consul`, their address and the
-//! tag `port`, their id, and `expect` or `bootstrap` among the tags.
-//!
-//! Missing: nodes that failed and were forgotten while no server ran keep the state that they had.
+//! members and nodes with a `serfHealth`, which have been members, are touched; nodes that others registered are not. A
+//! server's place in replication is not decided here: whoever does that finds servers by the tag `role` = `consul`, their
+//! address and the tag `port`, their id, and `expect` or `bootstrap` among the tags.
+
+mod absent;
+#[cfg(test)]
+mod tests;
+
+pub use absent::Patience;
 
 use super::admission::Lane;
 use super::{Core, Error};
 use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister};
 use crate::gossip::{Member, Members, Status};
 use crate::model::{Check, Health, NodeRecord, Text};
+use absent::Absent;
 use futures::future::BoxFuture;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::{Instant, interval_at};
+use tokio::time::interval;
 use tracing::{debug, info, warn};
 use uuid::Uuid;
 
-/// Between two looks at everything.
-const FULL_EVERY: Duration = Duration::from_secs(60);
 /// What could not be done is tried again after this time, and who failed but answered directly is asked again.
 const RETRY: Duration = Duration::from_secs(5);
 /// The check that says whether a node is reachable, as in Consul.
 const SERF_HEALTH: &str = "serfHealth";
+/// What that check says of a node that cannot be reached.
+const ABSENT_OUTPUT: &str = "Agent not live or unreachable";
+
+const HAS_LEFT: &str = "has left";
 
 /// Asks a member directly whether it is there.
 pub type Reach = Arc<dyn Fn(Arc<Member>) -> BoxFuture<'static, bool> + Send + Sync>;
@@ -44,10 +51,12 @@ struct Seen {
 
 impl Core {
     /// Keeps the catalog in step with the members while this server leads, until it drains.
-    pub async fn run_reconcile(self, mut members: watch::Receiver<Arc<Members>>, reach: Reach) {
+    pub async fn run_reconcile(self, mut members: watch::Receiver<Arc<Members>>, reach: Reach, patience: Patience) {
         let mut seen = Seen::default();
+        let mut absent = Absent::default();
         let mut status = self.inner.raft.subscribe_status();
-        let mut full = interval_at(Instant::now() + FULL_EVERY, FULL_EVERY);
+        let mut full = interval(patience.full_every);
+        let mut looks_at_all = false;
         loop {
             let now = members.borrow_and_update().clone();
             status.mark_unchanged();
@@ -55,8 +64,12 @@ impl Core {
             seen.again = false;
             if leads {
                 self.reconcile(&now, &mut seen, &reach).await;
+                if std::mem::take(&mut looks_at_all) {
+                    self.reconcile_absent(&now, &mut absent, &patience).await;
+                }
             } else {
                 seen.note(&now);
+                absent.clear();
             }
             let retry = async {
                 match seen.again {
@@ -77,7 +90,7 @@ impl Core {
                 changed = members.changed() => if changed.is_err() { return },
                 () = lead_changed => {}
                 () = retry => {}
-                _ = full.tick() => {}
+                _ = full.tick() => looks_at_all = true,
                 () = self.drained() => return,
             }
         }
@@ -89,7 +102,7 @@ impl Core {
             let done = match member.status {
                 Status::Alive | Status::Leaving => self.show_alive(member).await,
                 Status::Failed => self.show_failed(member, seen, reach).await,
-                Status::Left => self.remove_member(&member.name, member.id).await,
+                Status::Left => self.remove_node(&member.name, Some(member.id), HAS_LEFT).await,
             };
             seen.check(&member.name, done);
         }
@@ -98,7 +111,7 @@ impl Core {
         let gone: Vec<(Uuid, String)> =
             seen.names.iter().filter(|(id, _)| !present.contains(id)).map(|(id, name)| (*id, name.clone())).collect();
         for (id, name) in gone {
-            let done = self.remove_member(&name, id).await;
+            let done = self.remove_node(&name, Some(id), HAS_LEFT).await;
             if done.is_ok() {
                 seen.names.remove(&id);
             }
@@ -112,10 +125,7 @@ impl Core {
         let state = self.inner.raft.state();
         let address: Text = member.address.ip().to_string().into();
         let shown = state.node(&member.name).map(|node| node.record.clone());
-        let healthy = |record: &NodeRecord| {
-            let check = record.checks.iter().find(|check| check.id.eq_ignore_ascii_case(SERF_HEALTH));
-            check.is_some_and(|check| check.health == Health::Passing)
-        };
+        let healthy = |record: &NodeRecord| serf_health(record) == Some(Health::Passing);
         let same = |record: &NodeRecord| record.id == Some(member.id) && record.address == address;
         if shown.as_ref().is_some_and(|record| same(record) && healthy(record)) {
             return Ok(());
@@ -134,8 +144,7 @@ impl Core {
         let Some(node) = state.node(&member.name).filter(|node| node.record.id == Some(member.id)) else {
             return Ok(());
         };
-        let check = node.record.checks.iter().find(|check| check.id.eq_ignore_ascii_case(SERF_HEALTH));
-        if check.is_some_and(|check| check.health == Health::Critical) {
+        if serf_health(&node.record) == Some(Health::Critical) {
             return Ok(());
         }
         if reach(member.clone()).await {
@@ -144,7 +153,7 @@ impl Core {
             return Ok(());
         }
         warn!(node = %member.name, "member has failed: its node is shown as critical");
-        self.set_serf_health((*node.record).clone(), Health::Critical, "Agent not live or unreachable").await
+        self.set_serf_health((*node.record).clone(), Health::Critical, ABSENT_OUTPUT).await
     }
 
     async fn set_serf_health(&self, node: NodeRecord, health: Health, output: &str) -> Result<(), Error> {
@@ -161,13 +170,13 @@ impl Core {
         self.catalog_register_in(Lane::Own, register).await.map(drop)
     }
 
-    /// Removes a node that is no longer a member, if it is still this member's.
-    async fn remove_member(&self, name: &str, id: Uuid) -> Result<(), Error> {
+    /// Removes a node that is no longer a member, if it is still that one.
+    async fn remove_node(&self, name: &str, id: Option<Uuid>, why: &str) -> Result<(), Error> {
         let state = self.inner.raft.state();
-        if state.node(name).is_none_or(|node| node.record.id != Some(id)) {
+        if state.node(name).is_none_or(|node| node.record.id != id) {
             return Ok(());
         }
-        info!(node = %name, "member has left: its node is removed from the catalog");
+        info!(node = %name, "node {why}: it is removed from the catalog");
         let deregister =
             CatalogDeregister { node: name.into(), service_id: Text::default(), check_id: Text::default() };
         self.catalog_deregister_in(Lane::Own, deregister).await.map(drop)
@@ -198,6 +207,12 @@ impl Seen {
             }
         }
     }
+}
+
+/// Whether a node is reachable, as the catalog has it; `None` for one that was never a member.
+fn serf_health(record: &NodeRecord) -> Option<Health> {
+    let check = record.checks.iter().find(|check| check.id.eq_ignore_ascii_case(SERF_HEALTH));
+    check.map(|check| check.health)
 }
 
 fn node_of(member: &Member, address: Text) -> NodeRecord {

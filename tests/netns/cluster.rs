@@ -28,6 +28,12 @@ struct Server {
     address: Ipv4Addr,
     process: Option<Child>,
     directory: tempfile::TempDir,
+    binary: PathBuf,
+}
+
+/// The binary that is tested.
+pub(crate) fn own_binary() -> PathBuf {
+    std::env::var_os("LICTOR_BIN").map_or_else(|| env!("CARGO_BIN_EXE_lictor").into(), PathBuf::from)
 }
 
 /// A cluster; its processes are killed when it is dropped.
@@ -39,11 +45,17 @@ pub(crate) struct Cluster<'a> {
 impl<'a> Cluster<'a> {
     /// Starts the servers and waits until all agree.
     pub(crate) fn start(net: &'a Net, count: u8) -> Cluster<'a> {
+        Cluster::start_from(net, count, &own_binary())
+    }
+
+    /// The same with another binary.
+    pub(crate) fn start_from(net: &'a Net, count: u8, binary: &Path) -> Cluster<'a> {
         net.enter();
         let server = |n: u8| Server {
             address: net::address(n + 1),
             process: None,
             directory: tempfile::tempdir().expect("a directory"),
+            binary: binary.to_owned(),
         };
         let mut cluster = Cluster { net, servers: (0..count).map(server).collect() };
         for n in 0..cluster.servers.len() {
@@ -66,10 +78,9 @@ impl<'a> Cluster<'a> {
         let data = self.data(server);
         std::fs::create_dir_all(&data).expect("a directory");
         let log = std::fs::File::options().create(true).append(true).open(self.log(server)).expect("a log");
-        let Server { address, .. } = &self.servers[server];
-        let binary = std::env::var("LICTOR_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_lictor").to_owned());
+        let Server { address, binary, .. } = &self.servers[server];
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.net.namespace(server), &binary, "agent", "-server"]);
+        command.args(["netns", "exec", &self.net.namespace(server)]).arg(binary).args(["agent", "-server"]);
         command.arg(format!("-bootstrap-expect={}", self.servers.len()));
         command.args(["-client=0.0.0.0", "-disable-host-node-id"]);
         command.arg(format!("-bind={address}")).arg(format!("-node=s{server}"));
@@ -135,6 +146,11 @@ impl<'a> Cluster<'a> {
         let to = net::address(last);
         self.net.readdress(server, self.servers[server].address, to);
         self.servers[server].address = to;
+    }
+
+    /// From its next start on a server runs this binary.
+    pub(crate) fn install(&mut self, server: usize, binary: &Path) {
+        self.servers[server].binary = binary.to_owned();
     }
 
     /// Removes what a server that is down has stored.

@@ -10,9 +10,10 @@ mod common;
 mod load;
 mod net;
 
-use cluster::{Cluster, eventually};
+use cluster::{Cluster, eventually, own_binary};
 use load::Load;
 use net::Net;
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// Writes that must be acknowledged after every fault before the next one: the cluster is at work again.
@@ -92,6 +93,37 @@ fn a_rolling_restart_fails_no_call_that_retries() {
         cluster.restart(server);
         cluster.settled();
         load.progress(PROGRESS);
+    }
+    let acknowledged = load.end();
+    assert_eq!(acknowledged.given_up(), 0, "calls that failed after all their retries");
+    cluster.check(&acknowledged);
+}
+
+/// `LICTOR_TEST_OLDER` names an older binary. Every mixture of the two serves, and the way back is open as well.
+#[test]
+fn an_older_version_and_this_one_work_together() {
+    let Some(older) = std::env::var_os("LICTOR_TEST_OLDER").map(PathBuf::from) else {
+        return eprintln!("SKIPPED: an older version beside this one: LICTOR_TEST_OLDER does not name its binary");
+    };
+    let Some(net) = net("o", 3) else { return };
+    let mut cluster = Cluster::start_from(&net, 3, &older);
+    let load = Load::start(&net, cluster.addresses(), 4, 0);
+    load.progress(PROGRESS);
+    let own = own_binary();
+    // Upgraded one by one, one of them goes back and forth.
+    for (server, binary) in [(0, &own), (1, &own), (1, &older), (2, &own), (1, &own)] {
+        cluster.terminate(server);
+        cluster.install(server, binary);
+        load.progress(PROGRESS);
+        cluster.restart(server);
+        cluster.settled();
+        load.progress(PROGRESS);
+        // Another leads, perhaps of the other version.
+        let leader = cluster.leader();
+        cluster.kill9(leader);
+        load.progress(PROGRESS);
+        cluster.restart(leader);
+        cluster.settled();
     }
     let acknowledged = load.end();
     assert_eq!(acknowledged.given_up(), 0, "calls that failed after all their retries");

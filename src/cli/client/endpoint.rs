@@ -3,7 +3,7 @@
 use super::request::QUERY;
 use super::tls::{Tls, TlsFiles};
 use crate::cli::console::Console;
-use crate::cli::tree::Flags;
+use crate::cli::flags::Flags;
 use crate::config::parse_bool;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;

@@ -8,8 +8,8 @@ mod pack;
 
 use super::client::Client;
 use super::console::{Console, Exit};
+use super::flags::{self, Flags};
 use super::signals::Shutdown;
-use super::tree::{self, Flags};
 use crate::clock::Clock;
 use crate::model::duration::format_duration;
 use crate::model::go_json::to_json_indented;
@@ -40,17 +40,18 @@ struct Index<'a> {
 }
 
 pub(super) fn command() -> Command {
-    tree::command("debug", "Records an archive for those who look for faults", "[options]")
-        .args(tree::client_flags())
+    flags::command("debug", "Records an archive for those who look for faults", "[options]")
+        .args(flags::client_flags())
         .args([
-            tree::switch("archive", "Packs the files into one archive; true by default.").default_value("true"),
-            tree::many(
+            flags::switch("archive", "Packs the files into one archive; true by default.").default_value("true"),
+            flags::many(
                 "capture",
                 "What to capture: metrics, logs, pprof, host, agent or cluster; all by default. May be repeated.",
             ),
-            tree::duration("duration", "How long to capture; 2m by default.").default_value("2m"),
-            tree::duration("interval", "How often metrics and logs are captured; 30s by default.").default_value("30s"),
-            tree::value("output", "Path of the archive, without .tar.gz; consul-debug-TIME by default."),
+            flags::duration("duration", "How long to capture; 2m by default.").default_value("2m"),
+            flags::duration("interval", "How often metrics and logs are captured; 30s by default.")
+                .default_value("30s"),
+            flags::value("output", "Path of the archive, without .tar.gz; consul-debug-TIME by default."),
         ])
 }
 

@@ -1,8 +1,8 @@
 //! Flags in all ways of writing them, and whatever else may be typed.
 
 use super::*;
-use crate::cli::tree;
-use crate::cli::tree::Flags;
+use crate::cli::commands;
+use crate::cli::flags::Flags;
 use proptest::prelude::*;
 
 fn args(list: &[&str]) -> Vec<String> {
@@ -10,7 +10,7 @@ fn args(list: &[&str]) -> Vec<String> {
 }
 
 fn agent() -> Command {
-    tree::root().find_subcommand("agent").expect("listed").clone()
+    commands::root().find_subcommand("agent").expect("listed").clone()
 }
 
 fn rewritten(list: &[&str]) -> Result<Parsed, Fault> {
@@ -91,7 +91,7 @@ proptest! {
     /// Whatever is typed, it is rewritten or refused; nothing panics, here or in clap.
     #[test]
     fn anything_may_be_typed(given in proptest::collection::vec("-{0,3}[a-z=]{0,6}", 0..6)) {
-        for command in [agent(), tree::root().find_subcommand("members").expect("listed").clone()] {
+        for command in [agent(), commands::root().find_subcommand("members").expect("listed").clone()] {
             if let Ok(Parsed::Arguments(rewritten)) = rewrite(&command, &given) {
                 // Values of switches may be wrong; that is said, not panicked about.
                 let _ = command.clone().try_get_matches_from(rewritten);

@@ -1,9 +1,11 @@
 //! `kv get|put|delete|export|import`: the key-value store.
 
+mod command;
 mod read;
 mod transfer;
 mod write;
 
+pub(super) use command::command;
 pub(super) use read::get;
 pub(super) use transfer::{export, import};
 pub(super) use write::{delete, put};

@@ -3,8 +3,8 @@
 use super::{Pair, at_most_one, find, without_slash};
 use crate::cli::client::Client;
 use crate::cli::console::{Console, Exit};
+use crate::cli::flags::Flags;
 use crate::cli::table::pairs;
-use crate::cli::tree::Flags;
 use clap::ArgMatches;
 
 pub(crate) async fn get(flags: &ArgMatches, console: &mut Console<'_>) -> Result<(), Exit> {

@@ -3,7 +3,7 @@
 use super::{Pair, at_most_one, decode, find, without_slash};
 use crate::cli::client::Client;
 use crate::cli::console::{Console, Exit};
-use crate::cli::tree::Flags;
+use crate::cli::flags::Flags;
 use crate::model::go_json::to_json_indented;
 use clap::ArgMatches;
 use serde::{Deserialize, Serialize};

@@ -3,7 +3,7 @@
 use super::{at_most_one, decode, hint, without_slash};
 use crate::cli::client::Client;
 use crate::cli::console::{Console, Exit};
-use crate::cli::tree::Flags;
+use crate::cli::flags::Flags;
 use clap::ArgMatches;
 
 /// What kind of write a `put` is, which decides its parameter and its words.

@@ -5,8 +5,8 @@ use crate::cli::child::{Running, program, start};
 use crate::cli::client::Client;
 use crate::cli::console::{Console, Exit};
 use crate::cli::event::node_name;
+use crate::cli::flags::{self, Flags};
 use crate::cli::signals::Shutdown;
-use crate::cli::tree::{self, Flags};
 use clap::{ArgMatches, Command};
 use rustix::process::Signal;
 use std::process::Stdio;
@@ -17,23 +17,23 @@ use tokio::task::JoinHandle;
 const GRACE: Duration = Duration::from_secs(5);
 
 pub(in crate::cli) fn command() -> Command {
-    tree::command("lock", "Runs a command while it holds a lock", "[options] prefix child...")
-        .args(tree::server_flags())
+    flags::command("lock", "Runs a command while it holds a lock", "[options] prefix child...")
+        .args(flags::server_flags())
         .args([
-            tree::switch("child-exit-code", "Ends with 2 when the child fails; with 0 otherwise."),
-            tree::integer(
+            flags::switch("child-exit-code", "Ends with 2 when the child fails; with 0 otherwise."),
+            flags::integer(
                 "monitor-retry",
                 "How many times a failed look at the lock is repeated before it counts as lost.",
             )
             .default_value("3"),
-            tree::integer("n", "How many may hold it at once; more than one makes it a semaphore.").default_value("1"),
-            tree::value("name", "Name of the session; one with the child's words by default."),
-            tree::switch("pass-stdin", "Gives standard input to the child."),
-            tree::switch("shell", "Runs the child through the shell of SHELL, or /bin/sh; true by default.")
+            flags::integer("n", "How many may hold it at once; more than one makes it a semaphore.").default_value("1"),
+            flags::value("name", "Name of the session; one with the child's words by default."),
+            flags::switch("pass-stdin", "Gives standard input to the child."),
+            flags::switch("shell", "Runs the child through the shell of SHELL, or /bin/sh; true by default.")
                 .default_value("true"),
-            tree::duration("timeout", "How long to wait for the lock; for ever by default."),
-            tree::duration("try", "The same as -timeout, which is its better name."),
-            tree::switch("verbose", "Says what is done."),
+            flags::duration("timeout", "How long to wait for the lock; for ever by default."),
+            flags::duration("try", "The same as -timeout, which is its better name."),
+            flags::switch("verbose", "Says what is done."),
         ])
 }
 

@@ -7,7 +7,7 @@ mod body;
 
 use super::client::Client;
 use super::console::{Console, Exit};
-use super::tree::{self, Flags};
+use super::flags::{self, Flags};
 use crate::clock::Clock;
 use crate::config::{AgentFlags, Config};
 use crate::model::ServiceDefinition;
@@ -17,24 +17,24 @@ use clap::{ArgMatches, Command};
 use std::path::PathBuf;
 
 pub(super) fn command() -> Command {
-    let id = tree::value("id", "Id of the service.");
-    tree::group("services", "Registers and deregisters services of the agent")
+    let id = flags::value("id", "Id of the service.");
+    flags::group("services", "Registers and deregisters services of the agent")
         .subcommand(
-            tree::command("deregister", "Deregisters services", "[options] [FILE...]")
-                .args(tree::client_flags())
-                .args([tree::namespace(), id]),
+            flags::command("deregister", "Deregisters services", "[options] [FILE...]")
+                .args(flags::client_flags())
+                .args([flags::namespace(), id]),
         )
         .subcommand(
-            tree::command("register", "Registers services", "[options] [FILE...]").args(tree::client_flags()).args([
-                tree::namespace(),
-                tree::value("address", "Address of the service; that of the node by default."),
-                tree::value("id", "Id of the service; its name by default."),
-                tree::value("kind", "Kind of a mesh proxy."),
-                tree::many("meta", "Metadata, as `key=value`. May be repeated."),
-                tree::value("name", "Name of the service."),
-                tree::integer("port", "Port of the service."),
-                tree::many("tag", "Tag of the service. May be repeated."),
-                tree::many("tagged-address", "Address for one use, as `lan=host:port`. May be repeated."),
+            flags::command("register", "Registers services", "[options] [FILE...]").args(flags::client_flags()).args([
+                flags::namespace(),
+                flags::value("address", "Address of the service; that of the node by default."),
+                flags::value("id", "Id of the service; its name by default."),
+                flags::value("kind", "Kind of a mesh proxy."),
+                flags::many("meta", "Metadata, as `key=value`. May be repeated."),
+                flags::value("name", "Name of the service."),
+                flags::integer("port", "Port of the service."),
+                flags::many("tag", "Tag of the service. May be repeated."),
+                flags::many("tagged-address", "Address for one use, as `lan=host:port`. May be repeated."),
             ]),
         )
 }

@@ -5,8 +5,8 @@ use crate::cli::child::{program, start};
 use crate::cli::client::{Client, ClientError};
 use crate::cli::console::{Console, Exit};
 use crate::cli::event::node_name;
+use crate::cli::flags::{self, Flags};
 use crate::cli::signals::Shutdown;
-use crate::cli::tree::{self, Flags};
 use crate::config::{Params, Watch, WatchTarget, parse_bool};
 use crate::model::go_json::{to_json, to_json_indented};
 use clap::{ArgMatches, Command};
@@ -20,16 +20,16 @@ const RETRY: Duration = Duration::from_secs(5);
 const RETRY_MAX: Duration = Duration::from_secs(180);
 
 pub(in crate::cli) fn command() -> Command {
-    tree::command("watch", "Watches for changes", "[options] [child...]").args(tree::server_flags()).args([
-        tree::value("type", "What to watch: key, keyprefix, services, nodes, service, checks or event."),
-        tree::value("key", "Key to watch, for `key`."),
-        tree::value("prefix", "Prefix of the keys to watch, for `keyprefix`."),
-        tree::value("service", "Service to watch, for `service`; also for `checks`."),
-        tree::many("tag", "Tag that instances must have, for `service`. May be repeated."),
-        tree::value("passingonly", "`true` leaves out instances whose checks do not pass, for `service`."),
-        tree::value("state", "State of the checks to watch, for `checks`."),
-        tree::value("name", "Name of the event, for `event`."),
-        tree::switch("shell", "Runs the child through the shell of SHELL, or /bin/sh; true by default.")
+    flags::command("watch", "Watches for changes", "[options] [child...]").args(flags::server_flags()).args([
+        flags::value("type", "What to watch: key, keyprefix, services, nodes, service, checks or event."),
+        flags::value("key", "Key to watch, for `key`."),
+        flags::value("prefix", "Prefix of the keys to watch, for `keyprefix`."),
+        flags::value("service", "Service to watch, for `service`; also for `checks`."),
+        flags::many("tag", "Tag that instances must have, for `service`. May be repeated."),
+        flags::value("passingonly", "`true` leaves out instances whose checks do not pass, for `service`."),
+        flags::value("state", "State of the checks to watch, for `checks`."),
+        flags::value("name", "Name of the event, for `event`."),
+        flags::switch("shell", "Runs the child through the shell of SHELL, or /bin/sh; true by default.")
             .default_value("true"),
     ])
 }

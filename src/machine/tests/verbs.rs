@@ -49,32 +49,39 @@ fn registering_the_same_again_writes_nothing() {
     assert_eq!(server.state.service_revision(&ServiceKey::of("WEB")), revision);
 }
 
+/// Also where the id names an instance: the one that has it, another one, one that is not there.
 #[test]
 fn a_check_id_is_once_on_its_node() {
+    for id in ["c", "service:w", "service:d", "service:a", "service:none"] {
+        is_once_on_its_node(id);
+    }
+}
+
+fn is_once_on_its_node(name: &str) {
     let mut server = Server::default();
-    server.ok(catalog("n", Some(instance("web", "n", "w")), vec![check("w", "c", Health::Warning)]));
+    server.ok(catalog("n", Some(instance("web", "n", "w")), vec![check("w", name, Health::Warning)]));
     server.ok(catalog("n", Some(instance("db", "n", "d")), Vec::new()));
     let checks = |server: &Server, service: &str, id: &str| {
         server.state.instance(&key(service, "n", id)).unwrap().checks.clone()
     };
     let created = checks(&server, "web", "w")[0].create_revision;
-    server.ok(catalog("n", None, vec![check("d", "C", Health::Warning)]));
+    server.ok(catalog("n", None, vec![check("d", &name.to_ascii_uppercase(), Health::Warning)]));
     assert!(checks(&server, "web", "w").is_empty());
     let moved = checks(&server, "db", "d")[0].clone();
-    assert_eq!((moved.id.as_str(), moved.create_revision), ("C", created));
+    assert_eq!((moved.id.as_str(), moved.create_revision), (name.to_ascii_uppercase().as_str(), created));
     assert!(moved.modify_revision > created);
-    server.ok(catalog("n", None, vec![check("", "c", Health::Warning)]));
+    server.ok(catalog("n", None, vec![check("", name, Health::Warning)]));
     assert!(checks(&server, "db", "d").is_empty());
     assert_eq!(server.state.node("n").unwrap().record.checks[0].create_revision, created);
     // Those of an instance that lives with a session are its client's.
     server.ok(create_session(1, Behavior::Release));
     server.ok(register(Some(1), vec![instance("api", "n", "a")]));
-    let own = vec![check("", "c", Health::Passing).check];
+    let own = vec![check("", name, Health::Passing).check];
     server.ok(Command::Report(Report { key: key("api", "n", "a"), checks: own, lifecycle: None, session: None }));
-    server.ok(catalog("n", None, vec![check("w", "c", Health::Passing)]));
+    server.ok(catalog("n", None, vec![check("w", name, Health::Passing)]));
     assert_eq!((checks(&server, "api", "a").len(), checks(&server, "web", "w").len()), (1, 1));
     assert!(server.state.node("n").unwrap().record.checks.is_empty());
-    let (node, service_id, check_id) = ("n".into(), Default::default(), "c".into());
+    let (node, service_id, check_id) = ("n".into(), Default::default(), name.into());
     server.ok(Command::CatalogDeregister(CatalogDeregister { node, service_id, check_id }));
     assert_eq!((checks(&server, "api", "a").len(), checks(&server, "web", "w").len()), (0, 0));
 }

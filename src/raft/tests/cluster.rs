@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 use uuid::Uuid;
@@ -21,11 +22,35 @@ struct Wires {
     cut: BTreeSet<(String, String)>,
 }
 
+/// A test needs seconds, and on the busiest machine a minute.
+const HANGS_AFTER: Duration = Duration::from_secs(300);
+
 /// The network of all servers.
 #[derive(Clone, Default)]
 struct Network(Arc<Mutex<Wires>>);
 
 impl Network {
+    /// A network whose test ends, with what its servers say, when it waits for what will not happen.
+    fn watched() -> Network {
+        let network = Network::default();
+        let watched = network.clone();
+        // It goes with the test's runtime.
+        tokio::spawn(async move {
+            tokio::time::sleep(HANGS_AFTER).await;
+            // A test's thread has the name of the test.
+            let thread = std::thread::current();
+            let test = thread.name().unwrap_or("a test");
+            let mut said = format!("{test} has not ended within {HANGS_AFTER:?}\n");
+            for (address, server) in &watched.wires().servers {
+                said.push_str(&format!("{address}: {:?}\n", server.status()));
+            }
+            // Not by the macro: what it prints is kept for a report that an exit does not write.
+            let _ = std::io::stderr().write_all(said.as_bytes());
+            std::process::exit(1);
+        });
+        network
+    }
+
     fn wires(&self) -> MutexGuard<'_, Wires> {
         self.0.lock().expect("nobody panicked")
     }
@@ -155,7 +180,7 @@ async fn leader(servers: &[Server]) -> usize {
 
 #[tokio::test]
 async fn every_server_takes_writes_and_reads_them_at_once() {
-    let network = Network::default();
+    let network = Network::watched();
     let servers = three(&network).await;
     leader(&servers).await;
     for (n, server) in servers.iter().enumerate() {
@@ -173,7 +198,7 @@ async fn every_server_takes_writes_and_reads_them_at_once() {
 
 #[tokio::test]
 async fn a_dead_leader_is_replaced_and_nothing_acknowledged_is_lost() {
-    let network = Network::default();
+    let network = Network::watched();
     let mut servers = three(&network).await;
     let dead = leader(&servers).await;
     write(&servers[dead].handle, "before", "1").await;
@@ -191,7 +216,7 @@ async fn a_dead_leader_is_replaced_and_nothing_acknowledged_is_lost() {
 
 #[tokio::test]
 async fn a_leader_that_restarts_must_be_elected_again() {
-    let network = Network::default();
+    let network = Network::watched();
     let mut servers = three(&network).await;
     let old = leader(&servers).await;
     let term = servers[old].handle.leadership().term;
@@ -210,7 +235,7 @@ async fn a_server_that_comes_back_elsewhere_is_found_although_another_is_dead() 
 
 /// `false`: on a busy machine, another leader was elected before the others were stopped.
 async fn comes_back_elsewhere() -> bool {
-    let network = Network::default();
+    let network = Network::watched();
     let mut servers = three(&network).await;
     let at = leader(&servers).await;
     let leading = servers.remove(at).handle;
@@ -242,7 +267,7 @@ async fn comes_back_elsewhere() -> bool {
 
 #[tokio::test]
 async fn a_leader_that_is_cut_off_acknowledges_nothing_and_claims_nothing() {
-    let network = Network::default();
+    let network = Network::watched();
     let servers = three(&network).await;
     let old = leader(&servers).await;
     write(&servers[old].handle, "k", "old").await;
@@ -276,7 +301,7 @@ async fn knows_leader(handle: &Handle, wanted: bool) {
 
 #[tokio::test]
 async fn a_minority_knows_no_leader_until_it_hears_of_one() {
-    let network = Network::default();
+    let network = Network::watched();
     let servers = three(&network).await;
     let first = leader(&servers).await;
     let alone = &servers[(first + 1) % 3];
@@ -297,7 +322,7 @@ async fn a_minority_knows_no_leader_until_it_hears_of_one() {
 
 #[tokio::test]
 async fn servers_join_by_snapshot_get_a_vote_and_replace_others() {
-    let network = Network::default();
+    let network = Network::watched();
     let mut servers = three(&network).await;
     let first = leader(&servers).await;
     // Far more than stays in the log behind a snapshot.
@@ -323,7 +348,7 @@ async fn servers_join_by_snapshot_get_a_vote_and_replace_others() {
 
 #[tokio::test]
 async fn a_server_that_has_lost_its_identity_as_well_replaces_the_one_at_its_address() {
-    let network = Network::default();
+    let network = Network::watched();
     let mut servers = three(&network).await;
     let first = leader(&servers).await;
     let Server { handle, node: Node { name, .. }, .. } = servers.remove((first + 1) % 3);
@@ -340,7 +365,7 @@ async fn a_server_that_has_lost_its_identity_as_well_replaces_the_one_at_its_add
 
 #[tokio::test]
 async fn a_server_of_another_cluster_is_refused() {
-    let network = Network::default();
+    let network = Network::watched();
     let servers = three(&network).await;
     let first = leader(&servers).await;
     let stranger = server(&network, "x", 9).await;
@@ -353,7 +378,7 @@ async fn a_server_of_another_cluster_is_refused() {
 
 #[tokio::test]
 async fn leadership_is_handed_over() {
-    let network = Network::default();
+    let network = Network::watched();
     let servers = three(&network).await;
     let first = leader(&servers).await;
     servers[first].handle.hand_over(None).await.expect("another takes over");

@@ -53,7 +53,7 @@ async fn refused(medium: &Medium, node: &Node) -> StartError {
 
 #[tokio::test]
 async fn a_survivor_goes_on_alone_with_all_it_had_and_others_join_it() {
-    let network = Network::default();
+    let network = Network::watched();
     let stopped = lost(&network).await;
     let survivor = open(&stopped[1].0).await.expect("is stopped");
     let holdings = survivor.holdings().clone();
@@ -82,7 +82,7 @@ async fn a_survivor_goes_on_alone_with_all_it_had_and_others_join_it() {
 
 #[tokio::test]
 async fn old_servers_are_refused_and_stop_for_good() {
-    let network = Network::default();
+    let network = Network::watched();
     let stopped = lost(&network).await;
     recover(&stopped[1].0).await;
     let survivor = start(&network, &stopped[1].0, &stopped[1].1).await;
@@ -117,7 +117,7 @@ async fn old_servers_are_refused_and_stop_for_good() {
 
 #[tokio::test]
 async fn a_majority_that_works_is_not_ended_by_a_mistake() {
-    let network = Network::default();
+    let network = Network::watched();
     let mut servers = three(&network).await;
     let first = leader(&servers).await;
     write(&servers[first].handle, "k", "1").await;
@@ -143,7 +143,7 @@ async fn a_majority_that_works_is_not_ended_by_a_mistake() {
 
 #[tokio::test]
 async fn an_interrupted_recovery_is_run_again() {
-    let network = Network::default();
+    let network = Network::watched();
     let stopped = lost(&network).await;
     let (Medium::Simulated(disk), node) = &stopped[2] else { panic!("a simulated disk") };
     let mut finished = 0;
@@ -191,7 +191,7 @@ async fn an_interrupted_recovery_is_run_again() {
 async fn nothing_is_recovered_where_nothing_is_lost() {
     let medium = Medium::Simulated(Disk::new(1));
     assert!(matches!(open(&medium).await, Err(RecoverError::NoServer(_))));
-    let network = Network::default();
+    let network = Network::watched();
     let waiting = server(&network, "w", 1).await;
     let (medium, _) = stop(&network, waiting).await;
     assert!(matches!(open(&medium).await, Err(RecoverError::NoCluster)));
