@@ -51,6 +51,8 @@ pub(super) struct Directory {
     by_address: HashMap<SocketAddr, String>,
     /// Of each address, the life that the failure detector takes for alive.
     lives: BTreeMap<SocketAddr, u64>,
+    /// Who keeps these records: whatever others say, it lives where it lives.
+    own: Option<Uuid>,
     /// Lives that operators have removed, and when.
     pruned: HashMap<Uuid, (u64, u64)>,
     revision: u64,
@@ -58,6 +60,11 @@ pub(super) struct Directory {
 }
 
 impl Directory {
+    /// That of the member with this id.
+    pub(super) fn of(own: Uuid) -> Directory {
+        Directory { own: Some(own), ..Directory::default() }
+    }
+
     /// Takes a statement about a member. `seen`: its status as somebody else knows it.
     pub(super) fn merge(&mut self, record: Record, seen: Option<Status>, now_ms: u64) -> Merged {
         if self.pruned.get(&record.id).is_some_and(|(life, _)| record.peer.generation <= *life) {
@@ -97,14 +104,12 @@ impl Directory {
     fn store(&mut self, key: String, record: Record, seen: Option<Status>, now_ms: u64) {
         let address = record.peer.address;
         self.names.insert(record.id, key.clone());
-        let owner = self.by_address.get(&address).and_then(|name| self.entries.get(name));
-        let displaced = match owner {
-            Some(owner) if owner.record.id != record.id => {
-                (owner.record.peer.generation < record.peer.generation).then(|| owner.record.name.to_ascii_lowercase())
-            }
-            _ => None,
-        };
-        if owner.is_none_or(|owner| owner.record.peer.generation <= record.peer.generation) {
+        let owner = self.by_address.get(&address).and_then(|name| self.entries.get(name)).map(|entry| &entry.record);
+        let other = owner.filter(|owner| owner.id != record.id);
+        let keeps = |owner: &Record| owner.peer.generation > record.peer.generation || Some(owner.id) == self.own;
+        let kept = other.is_some_and(|owner| keeps(owner));
+        let displaced = other.filter(|_| !kept).map(|owner| owner.name.to_ascii_lowercase());
+        if !kept {
             self.by_address.insert(address, key.clone());
         }
         let before = self.entries.remove(&key);

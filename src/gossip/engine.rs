@@ -4,6 +4,7 @@
 mod exchange;
 mod operate;
 
+use super::directory::Directory;
 use super::member::Members;
 use super::peer::{Peer, get_peer, tag};
 use super::relay::{Relay, Shared};
@@ -119,7 +120,8 @@ impl Engine {
         let peer = Peer { address: identity.address, generation };
         let own =
             Record { name: identity.name, id: identity.id, peer, version: 0, tags: identity.tags, leaving: false };
-        let relay = Relay(Arc::new(Mutex::new(Shared { own: own.id, ..Shared::default() })));
+        let relay =
+            Relay(Arc::new(Mutex::new(Shared { own: own.id, directory: Directory::of(own.id), ..Shared::default() })));
         let mut generator = clock.generator();
         let swim = Swim::new(peer, tuning.clone(), clock.generator(), relay.clone());
         let now_us = clock.monotonic_us();

@@ -165,6 +165,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    /// What fuzzing has found, and what it starts from.
+    #[test]
+    fn the_kept_inputs_disturb_nobody() {
+        let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/corpus/gossip");
+        let files: Vec<_> = std::fs::read_dir(kept).expect("kept").map(|file| file.expect("a file").path()).collect();
+        assert!(!files.is_empty());
+        for file in files {
+            received(&std::fs::read(file).expect("read"));
+        }
+    }
+
     proptest! {
         #[test]
         fn no_bytes_disturb_a_member(bytes: Vec<u8>) {

@@ -140,3 +140,14 @@ fn what_others_have_seen_counts_where_nothing_else_is_known() {
     directory.merge(a, Some(Status::Left), 3);
     assert_eq!(status(&directory, "a"), Some(Status::Alive), "who lives has not left");
 }
+
+#[test]
+fn nobody_takes_the_address_of_who_keeps_the_records() {
+    let (own, other) = (record("own", 1, 1, 5, 0), record("other", 2, 1, 9, 0));
+    let mut directory = Directory::of(own.id);
+    directory.merge(own.clone(), None, 1);
+    directory.life(up(&own), 1);
+    assert_eq!(directory.merge(other, None, 2), Merged::News);
+    assert_eq!(directory.name_at(&own.peer.address), Some("own"));
+    assert_eq!((status(&directory, "own"), status(&directory, "other")), (Some(Status::Alive), None));
+}

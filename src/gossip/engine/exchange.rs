@@ -159,9 +159,9 @@ impl Engine {
     /// Takes a later life if others remember one that is later than this, as after a clock went back.
     fn outlive(&mut self, entries: &[(Record, Option<Status>)], lives: &[Member<Peer>]) {
         let own = self.own.peer;
-        let stated = entries.iter().filter(|(record, _)| record.id == self.own.id).map(|(r, _)| r.peer);
+        let stated = entries.iter().filter(|(r, _)| r.id == self.own.id || r.peer.address == own.address);
         let lived = lives.iter().map(|life| *life.id()).filter(|peer| peer.address == own.address);
-        let latest = stated.chain(lived).map(|peer| peer.generation).max().unwrap_or(0);
+        let latest = stated.map(|(record, _)| record.peer).chain(lived).map(|peer| peer.generation).max().unwrap_or(0);
         let later = latest > own.generation && latest < u64::MAX;
         if later {
             let peer = Peer { generation: latest + 1, ..own };
