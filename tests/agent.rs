@@ -161,3 +161,102 @@ fn an_agent_that_is_asked_to_leave_ends() {
     assert_eq!(idle.read(&mut [0]).expect("the end of the connection"), 0);
     assert!(server.sigterm().success());
 }
+
+const SIDECAR: &str = r#"{"ID":"w1","Name":"web","Port":80,"Connect":{"SidecarService":{}}}"#;
+
+/// Id and port of each service of the agent.
+fn ports(server: &Server) -> Vec<(String, u64)> {
+    let services = server.get("/v1/agent/services").ok().json();
+    let services = services.as_object().expect("a map");
+    services.iter().map(|(id, service)| (id.clone(), service["Port"].as_u64().expect("a port"))).collect()
+}
+
+#[test]
+fn sidecars_survive_a_crash_and_go_with_their_service() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("web.hcl");
+    let range = "ports { sidecar_min_port = 30000 sidecar_max_port = 30001 }";
+    let service = r#"service { name = "file" port = 81 connect { sidecar_service { tags = ["s"] } } }"#;
+    std::fs::write(&file, format!("{range}\n{service}")).expect("a file");
+    let data = dir.path().join("data");
+    let mut server = Server::durable_with(&data, &[&format!("-config-file={}", file.display())]);
+    server.put("/v1/agent/service/register", SIDECAR).ok();
+    let all = [("file", 81), ("file-sidecar-proxy", 30000), ("w1", 80), ("w1-sidecar-proxy", 30001)];
+    let all = all.map(|(id, port)| (id.to_owned(), port));
+    assert_eq!(ports(&server), all);
+    let full = server.put("/v1/agent/service/register", SIDECAR.replace("w1", "w2"));
+    assert_eq!(full.status, 500, "{}", full.text());
+    server.kill9();
+    server.restart();
+    assert_eq!(ports(&server), all);
+    let proxies = until(&server, "/v1/catalog/connect/web", |r| count(r) == 1);
+    assert_eq!(proxies.json()[0]["ServiceProxy"]["DestinationServiceID"], "w1");
+    // A reload without the service takes its sidecar along; with it back, it gets the port that is free.
+    std::fs::write(&file, range).expect("a file");
+    server.put("/v1/agent/reload", "").ok();
+    assert_eq!(ports(&server), all[2..]);
+    server.put("/v1/agent/service/register", SIDECAR.replace("w1", "w2")).ok();
+    server.put("/v1/agent/service/deregister/w1", "").ok();
+    assert_eq!(ports(&server), [("w2".to_owned(), 80), ("w2-sidecar-proxy".to_owned(), 30000)]);
+    until(&server, "/v1/health/connect/web", |r| count(r) == 1 && r.json()[0]["Service"]["Port"] == 30000);
+}
+
+#[test]
+fn a_sidecar_is_critical_until_its_proxy_listens_and_its_service_is_well() {
+    let proxy = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let server = Server::dev();
+    let body = serde_json::json!({
+        "ID": "w1", "Name": "web", "Port": 80, "Check": {"TTL": "1h"},
+        "Connect": {"SidecarService": {"Port": proxy.local_addr().expect("an address").port()}},
+    });
+    server.put("/v1/agent/service/register", body.to_string()).ok();
+    let status = |name: &'static str, wanted: &'static str| {
+        move |r: &Response| {
+            let checks = r.json();
+            checks.as_array().expect("checks").iter().any(|c| c["Name"] == name && c["Status"] == wanted)
+        }
+    };
+    let checks = "/v1/health/checks/web-sidecar-proxy";
+    until(&server, checks, status("Connect Sidecar Listening", "passing"));
+    until(&server, checks, status("Connect Sidecar Aliasing w1", "critical"));
+    server.put("/v1/agent/check/pass/service:w1", "").ok();
+    until(&server, checks, status("Connect Sidecar Aliasing w1", "passing"));
+}
+
+#[test]
+fn a_watch_of_a_service_of_the_agent_runs_at_each_change() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("watch.json");
+    let url = format!("http://{}/", listener.local_addr().expect("an address"));
+    let watch = serde_json::json!({
+        "service": {"name": "web", "port": 1},
+        "watches": [{"type": "agent_service", "service_id": "web", "handler_type": "http",
+            "http_handler_config": {"path": url, "method": "POST"}}],
+    });
+    std::fs::write(&file, watch.to_string()).expect("a file");
+    let server = Server::dev_with(&[&format!("-config-file={}", file.display())]);
+    let told = || {
+        let (mut stream, _) = listener.accept().expect("a call of the handler");
+        stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a timeout");
+        let mut request = Vec::new();
+        while !request.ends_with(b"}\n") {
+            let mut piece = [0; 4096];
+            let read = stream.read(&mut piece).expect("a request");
+            assert!(read > 0, "{}", String::from_utf8_lossy(&request));
+            request.extend_from_slice(&piece[..read]);
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n").expect("answered");
+        let text = String::from_utf8(request).expect("UTF-8");
+        let (head, body) = text.split_once("\r\n\r\n").expect("a head and a body");
+        assert!(head.to_ascii_lowercase().contains("x-consul-index: 0"), "{head}");
+        serde_json::from_str::<serde_json::Value>(body).expect("JSON")
+    };
+    assert_eq!(told()["Port"], 1);
+    for port in [2, 3] {
+        server.put("/v1/agent/service/register", r#"{"Name":"other"}"#).ok();
+        server.put("/v1/agent/service/register", format!(r#"{{"Name":"web","Port":{port}}}"#)).ok();
+        let document = told();
+        assert_eq!((&document["Port"], document["ContentHash"].is_string()), (&port.into(), true), "{document}");
+    }
+}

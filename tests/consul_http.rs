@@ -19,6 +19,8 @@ const REGISTER: &str = "/v1/catalog/register";
 struct Normal {
     uuid: Regex,
     index: Regex,
+    hash: Regex,
+    refused: Regex,
     version: Regex,
 }
 
@@ -28,6 +30,8 @@ impl Normal {
         Normal {
             uuid: regex("[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}"),
             index: regex(r#""(CreateIndex|ModifyIndex)":( ?)[1-9][0-9]*"#),
+            hash: regex(r#""ContentHash":( ?)"[0-9a-f]+""#),
+            refused: regex(r#""Output":( ?)"dial tcp [^"]*""#),
             version: regex(r#""([vV]ersion|build)":( ?)"[0-9][^"]*""#),
         }
     }
@@ -35,6 +39,8 @@ impl Normal {
     fn text(&self, text: &str) -> String {
         let text = self.uuid.replace_all(text, "<uuid>");
         let text = self.index.replace_all(&text, r#""$1":$2"<index>""#);
+        let text = self.hash.replace_all(&text, r#""ContentHash":$1"<hash>""#);
+        let text = self.refused.replace_all(&text, r#""Output":$1"""#);
         self.version.replace_all(&text, r#""$1":$2"<version>""#).into_owned()
     }
 }

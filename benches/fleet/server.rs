@@ -115,11 +115,14 @@ async fn instances(client: &mut DiscoveryServiceClient<Channel>) -> Result<u64> 
 
 fn spawn(bin: &Path, dir: &Path, [server, grpc]: [u16; 2]) -> Result<Child> {
     let log = File::options().create(true).append(true).open(dir.join("log"))?;
+    // All agents come from one address.
+    let limits = dir.join("limits.json");
+    std::fs::write(&limits, r#"{"limits": {"rpc_max_conns_per_client": 100000}}"#)?;
     let mut command = Command::new(bin);
     command.args(["agent", "-server", "-bootstrap-expect=1", "-bind=127.0.0.1", "-node=server", "-log-level=warn"]);
     command.args(["-http-port=0", "-dns-port=0", "-serf-lan-port=0"]);
     command.arg(format!("-server-port={server}")).arg(format!("-grpc-port={grpc}"));
-    command.arg("-data-dir").arg(dir.join("data"));
+    command.arg("-data-dir").arg(dir.join("data")).arg("-config-file").arg(limits);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log);
     let mut child = command.spawn().with_context(|| format!("start {}", bin.display()))?;
     let out = child.stdout.take().context("stdout")?;

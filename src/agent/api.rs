@@ -6,14 +6,16 @@ use super::journal::{Change, Row, TtlState};
 use super::local::{Local, Noted, OwnCheck, OwnService, Source};
 use super::maintenance::{self, is_maintenance};
 use super::{Error, SERF_HEALTH, SERVER_SERVICE};
+use crate::model::definition::Sidecar;
 use crate::model::limits::{CHECK_OUTPUT_BYTES_MAX, CHECKS_MAX};
 use crate::model::{Check, CheckDefinition, CheckKind, Health, Invalid, ServiceDefinition, Text, fold, names};
 use std::sync::Arc;
 use tokio::time::Instant;
 
 impl Agent {
-    /// Adds a service with its checks, or replaces the one of its id. Checks of the service that are not in the
-    /// definition stay unless `replace_checks`; those that were there keep their state.
+    /// Adds a service with its checks and its sidecar, or replaces those of its id. Checks of the service that are not
+    /// in the definition stay unless `replace_checks`; those that were there keep their state. A sidecar that the
+    /// definition does not ask for any more stays, as in Consul.
     ///
     /// # Errors
     /// What is wrong with the definition; [`Error::Storage`].
@@ -28,7 +30,13 @@ impl Agent {
         let (stored, revision) = {
             let mut local = self.local();
             let mut changes = Vec::new();
-            self.put_service(&mut local, wanted, replace_checks, &mut changes)?;
+            let wanted = self.with_sidecars(&local, vec![wanted], |_| true, |_, error| error)?;
+            for wanted in &wanted {
+                may_put(&local, wanted, replace_checks)?;
+            }
+            for wanted in wanted {
+                self.put_service(&mut local, wanted, replace_checks, &mut changes);
+            }
             (slot.map(|slot| slot.store(changes)), local.revision)
         };
         self.settle(stored, revision).await
@@ -37,10 +45,12 @@ impl Agent {
     /// Checks a definition without doing anything.
     pub(super) fn prepare_service(&self, mut definition: ServiceDefinition, source: Source) -> Result<Wanted, Error> {
         definition.validate()?;
+        let sidecar = definition.take_sidecar().map_err(Error::Sidecar)?;
         if definition.own_id().eq_ignore_ascii_case(SERVER_SERVICE) {
             return Err(Error::Reserved("the service consul"));
         }
         definition.add_default_addresses();
+        definition.add_upstream_types()?;
         let mut instance = definition.instance()?;
         instance.node = self.node().name.clone();
         let checks = definition.own_checks();
@@ -49,24 +59,21 @@ impl Agent {
         }
         (definition.check, definition.checks) = (None, Vec::new());
         let service = OwnService { instance: Arc::new(instance), definition: Arc::new(definition), source };
-        Ok(Wanted { service, checks })
+        Ok(Wanted { service, checks, sidecar })
     }
 
+    /// Puts a service that [`may_put`] has nothing against, without its sidecar: that is one of its own by now.
     pub(super) fn put_service(
         &self,
         local: &mut Local,
         wanted: Wanted,
         replace_checks: bool,
         changes: &mut Vec<Change>,
-    ) -> Result<(), Error> {
+    ) {
         let source = wanted.service.source;
         let id = wanted.service.instance.id.clone();
         let new: Vec<Text> = wanted.checks.iter().map(|check| fold(&check.id)).collect();
         let old = local.checks_of(&id);
-        let other = old.iter().filter(|check| !new.contains(check)).count();
-        if !replace_checks && other + new.len() > CHECKS_MAX {
-            return Err(Error::TooManyChecks(other + new.len(), CHECKS_MAX));
-        }
         if local.service(&id).is_some_and(|known| known.source == Source::Api) && source == Source::File {
             // A file is preferred to what the API stored under the same id.
             changes.push(Change::DropService(id.clone()));
@@ -82,10 +89,9 @@ impl Agent {
                 changes.push(Change::DropCheck(check));
             }
         }
-        Ok(())
     }
 
-    /// Removes a service with its checks; an unknown one is no error.
+    /// Removes a service with its checks and its sidecar; an unknown one is no error.
     ///
     /// # Errors
     /// [`Error::Reserved`], [`Error::Storage`].
@@ -96,13 +102,11 @@ impl Agent {
         let slot = self.slot().await;
         let (stored, revision) = {
             let mut local = self.local();
-            let Some(checks) = local.remove_service(id) else {
+            let Some(removed) = local.remove_service(id) else {
                 tracing::warn!(service = id, "a service that is not known was to be deregistered");
                 return Ok(());
             };
-            let mut changes = vec![Change::DropService(id.into())];
-            changes.extend(checks.into_iter().map(Change::DropCheck));
-            (slot.map(|slot| slot.store(changes)), local.revision)
+            (slot.map(|slot| slot.store(removed.changes().collect())), local.revision)
         };
         self.settle(stored, revision).await
     }
@@ -311,6 +315,16 @@ impl Agent {
 pub(super) struct Wanted {
     pub(super) service: OwnService,
     pub(super) checks: Vec<CheckDefinition>,
+    /// What it asks for beside it; see [`Agent::with_sidecars`].
+    pub(super) sidecar: Option<Sidecar>,
+}
+
+/// A service and the checks that it keeps have to have room.
+pub(super) fn may_put(local: &Local, wanted: &Wanted, replace_checks: bool) -> Result<(), Error> {
+    let new: Vec<Text> = wanted.checks.iter().map(|check| fold(&check.id)).collect();
+    let old = local.checks_of(&wanted.service.instance.id);
+    let all = new.len() + old.iter().filter(|check| !replace_checks && !new.contains(check)).count();
+    if all > CHECKS_MAX { Err(Error::TooManyChecks(all, CHECKS_MAX)) } else { Ok(()) }
 }
 
 /// A check's service has to be there, and to have room.

@@ -10,6 +10,9 @@ pub enum Error {
     /// The definition is wrong.
     #[error("{0}")]
     Refused(#[from] Refused),
+    /// The sidecar that a definition asks for is wrong, or there is no port for it.
+    #[error("{0}")]
+    Sidecar(Refused),
     /// A value is beyond a limit.
     #[error("{0}")]
     Invalid(#[from] Invalid),

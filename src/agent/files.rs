@@ -1,10 +1,10 @@
 //! Definitions of configuration files: the whole set at once, at the start and at every reload.
 
 use super::Error;
-use super::api::{Wanted, may_check};
+use super::api::{Wanted, may_check, may_put};
 use super::handle::Agent;
 use super::journal::Change;
-use super::local::{Local, Source};
+use super::local::{Local, Removed, Source};
 use super::maintenance::is_maintenance;
 use crate::model::{CheckDefinition, Definitions, Text, fold};
 use std::collections::BTreeSet;
@@ -56,12 +56,14 @@ impl Agent {
         Prepared { services, checks }: Prepared,
         changes: &mut Vec<Change>,
     ) -> Result<(), Error> {
+        let failed = |name: &str, error: Error| wrong("service", name.to_owned(), &error);
+        let services = self.with_sidecars(local, services, |own| own.source == Source::Api, failed)?;
         self.know_services(local, &services, &checks)?;
-        drop_missing(local, &services, &checks);
+        drop_missing(local, &services, &checks, changes);
         for wanted in services {
-            let name = wanted.service.instance.service.name.to_string();
-            let put = self.put_service(local, wanted, false, changes);
-            put.map_err(|error| wrong("service", name, &error))?;
+            let name = wanted.service.instance.service.name.as_str();
+            may_put(local, &wanted, false).map_err(|error| failed(name, error))?;
+            self.put_service(local, wanted, false, changes);
         }
         for check in checks {
             may_check(local, &check).map_err(|error| wrong("check", check.name.to_string(), &error))?;
@@ -89,7 +91,7 @@ fn wrong(kind: &'static str, name: String, error: &Error) -> Error {
 }
 
 /// Removes what files defined before and define no longer.
-fn drop_missing(local: &mut Local, services: &[Wanted], checks: &[CheckDefinition]) {
+fn drop_missing(local: &mut Local, services: &[Wanted], checks: &[CheckDefinition], changes: &mut Vec<Change>) {
     let kept: BTreeSet<Text> = services.iter().map(|s| fold(&s.service.instance.id)).collect();
     let gone: Vec<Text> = local
         .services
@@ -98,7 +100,8 @@ fn drop_missing(local: &mut Local, services: &[Wanted], checks: &[CheckDefinitio
         .map(|(id, _)| id.clone())
         .collect();
     for id in gone {
-        local.remove_service(&id);
+        // Its sidecar may have been registered over HTTP.
+        changes.extend(local.remove_service(&id).into_iter().flat_map(Removed::changes));
     }
     let of_services = services.iter().flat_map(|s| &s.checks);
     let kept: BTreeSet<Text> = checks.iter().chain(of_services).map(|check| fold(&check.id)).collect();

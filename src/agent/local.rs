@@ -3,6 +3,8 @@
 //! Ids are keys without case, as in the catalog: two spellings of one id would fight over one row there.
 
 use super::checks::Runner;
+use super::journal::Change;
+use crate::model::definition::sidecar_id;
 use crate::model::{Check, CheckDefinition, Health, Instance, ServiceDefinition, Text, fold};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -73,6 +75,21 @@ pub(super) struct Unsynced {
     pub(super) node: bool,
 }
 
+/// What went with a service, by folded id.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Removed {
+    pub(super) services: Vec<Text>,
+    pub(super) checks: Vec<Text>,
+}
+
+impl Removed {
+    /// The same for the journal, which need not know all of it.
+    pub(super) fn changes(self) -> impl Iterator<Item = Change> {
+        let services = self.services.into_iter().map(Change::DropService);
+        services.chain(self.checks.into_iter().map(Change::DropCheck))
+    }
+}
+
 impl Unsynced {
     pub(super) fn is_empty(&self) -> bool {
         *self == Unsynced::default()
@@ -120,20 +137,31 @@ impl Local {
         self.changed();
     }
 
-    /// Removes a service with its checks, and says which checks.
-    pub(super) fn remove_service(&mut self, id: &str) -> Option<Vec<Text>> {
-        let key = fold(id);
-        self.services.remove(&key)?;
-        let checks = self.checks_of(id);
-        for check in &checks {
-            self.checks.remove(check);
-            self.unsynced.checks.remove(check);
+    /// Removes a service with its checks and the sidecar that it asked for, and says what is gone. `None` if there is
+    /// no such service.
+    pub(super) fn remove_service(&mut self, id: &str) -> Option<Removed> {
+        let mut removed = Removed::default();
+        let mut next = Some(fold(id)).filter(|id| self.services.contains_key(id));
+        while let Some(key) = next {
+            self.services.remove(&key);
+            let checks = self.checks_of(&key);
+            for check in &checks {
+                self.checks.remove(check);
+                self.unsynced.checks.remove(check);
+            }
+            self.by_service.remove(&key);
+            self.unsynced.services.remove(&key);
+            self.unsynced.gone_services.insert(key.clone());
+            let sidecar = sidecar_id(&key);
+            next = self.services.get(&sidecar).is_some_and(|own| own.definition.is_sidecar).then_some(sidecar);
+            removed.services.push(key);
+            removed.checks.extend(checks);
         }
-        self.by_service.remove(&key);
-        self.unsynced.services.remove(&key);
-        self.unsynced.gone_services.insert(key);
+        if removed.services.is_empty() {
+            return None;
+        }
         self.changed();
-        Some(checks)
+        Some(removed)
     }
 
     /// Folded ids of the checks of a service; of the node's own for an empty id.

@@ -8,7 +8,7 @@
 //! here, whatever the servers do.
 //!
 //! What others have registered on this node is removed by the next full comparison, but for `serfHealth`, the service
-//! `consul`, and instances that live with a session of our own API. Missing: sidecar services, access control.
+//! `consul`, and instances that live with a session of our own API. Missing: access control.
 
 mod aggregate;
 mod api;
@@ -25,6 +25,7 @@ mod maintenance;
 mod reap;
 mod server;
 mod settings;
+mod sidecar;
 mod state;
 mod sync;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What the operator decides about the agent.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -18,6 +19,9 @@ pub struct Settings {
     pub check_output_max_size: usize,
     /// Outputs are dropped: `discard_check_output`.
     pub discard_check_output: bool,
+    /// Where sidecars that name no port get theirs, both ends included: `ports.sidecar_min_port`, `sidecar_max_port`.
+    /// `None`: nowhere.
+    pub sidecar_ports: Option<RangeInclusive<u16>>,
 }
 
 impl Default for Settings {
@@ -29,6 +33,7 @@ impl Default for Settings {
             check_update_interval: Duration::from_secs(300),
             check_output_max_size: 4096,
             discard_check_output: false,
+            sidecar_ports: Some(21000..=21255),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Taking up what was stored when the agent starts.
 
 use super::Error;
-use super::api::may_check;
+use super::api::{may_check, may_put};
 use super::files::Prepared;
 use super::handle::Agent;
 use super::journal::{Change, Row, TtlState};
@@ -38,12 +38,11 @@ impl Agent {
         let mut local = self.local();
         for service in restored.services {
             let id = service.own_id().clone();
-            let put = self
-                .prepare_service(service, Source::Api)
+            let ready = self.prepare_service(service, Source::Api);
+            match ready.and_then(|wanted| may_put(&local, &wanted, false).map(|()| wanted)) {
                 // It is stored already.
-                .and_then(|wanted| self.put_service(&mut local, wanted, false, &mut Vec::new()));
-            if let Err(error) = put {
-                tracing::warn!(service = %id, %error, "a stored service was left out");
+                Ok(wanted) => self.put_service(&mut local, wanted, false, &mut Vec::new()),
+                Err(error) => tracing::warn!(service = %id, %error, "a stored service was left out"),
             }
         }
         self.put_prepared(&mut local, files, changes)?;

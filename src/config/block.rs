@@ -9,17 +9,17 @@ use std::collections::BTreeMap;
 
 /// What is wrong with definitions.
 #[derive(Debug, Default)]
-pub(super) struct Faults {
+pub(in crate::config) struct Faults {
     /// Values of a wrong type: sentences.
-    pub(super) types: Vec<String>,
+    pub(in crate::config) types: Vec<String>,
     /// Paths of unknown keys.
-    pub(super) unknown: Vec<String>,
+    pub(in crate::config) unknown: Vec<String>,
     /// Values that cannot be: sentences.
-    pub(super) values: Vec<String>,
+    pub(in crate::config) values: Vec<String>,
 }
 
 /// The fields of one map that were not read yet.
-pub(super) struct Block<'a> {
+pub(in crate::config) struct Block<'a> {
     path: String,
     fields: BTreeMap<String, (&'a str, &'a Value)>,
     faults: &'a mut Faults,
@@ -43,7 +43,7 @@ fn map_of(value: &Value) -> Option<&Map<String, Value>> {
 
 impl<'a> Block<'a> {
     /// Reads the fields of a value with `read`; then its unknown ones are faults. `None` for what is no map.
-    pub(super) fn read<O>(
+    pub(in crate::config) fn read<O>(
         path: String,
         value: &Value,
         faults: &mut Faults,
@@ -81,12 +81,12 @@ impl<'a> Block<'a> {
     }
 
     /// A field that is known and means nothing here.
-    pub(super) fn skip(&mut self, name: &str) {
+    pub(in crate::config) fn skip(&mut self, name: &str) {
         self.take(name);
     }
 
     /// A text; empty when not given.
-    pub(super) fn text(&mut self, name: &str) -> String {
+    pub(in crate::config) fn text(&mut self, name: &str) -> String {
         match self.take(name) {
             Some((_, Value::String(text))) => text.clone(),
             Some((key, got)) => {
@@ -98,12 +98,12 @@ impl<'a> Block<'a> {
     }
 
     /// A text that is short.
-    pub(super) fn short(&mut self, name: &str) -> Text {
+    pub(in crate::config) fn short(&mut self, name: &str) -> Text {
         self.text(name).into()
     }
 
     /// A switch, if given.
-    pub(super) fn choice(&mut self, name: &str) -> Option<bool> {
+    pub(in crate::config) fn choice(&mut self, name: &str) -> Option<bool> {
         match self.take(name)? {
             (_, Value::Bool(on)) => Some(*on),
             (key, got) => {
@@ -114,12 +114,12 @@ impl<'a> Block<'a> {
     }
 
     /// A switch; off when not given.
-    pub(super) fn switch(&mut self, name: &str) -> bool {
+    pub(in crate::config) fn switch(&mut self, name: &str) -> bool {
         self.choice(name).unwrap_or(false)
     }
 
     /// A whole number, if given.
-    pub(super) fn int(&mut self, name: &str) -> Option<i64> {
+    pub(in crate::config) fn int(&mut self, name: &str) -> Option<i64> {
         let (key, value) = self.take(name)?;
         // Consul cuts the fraction off; JSON has no other numbers.
         let number = value.as_i64().or_else(|| value.as_f64().map(|n| n as i64));
@@ -130,7 +130,7 @@ impl<'a> Block<'a> {
     }
 
     /// A duration as a text, nanoseconds; 0 when not given.
-    pub(super) fn duration(&mut self, name: &str) -> i64 {
+    pub(in crate::config) fn duration(&mut self, name: &str) -> i64 {
         let text = self.text(name);
         if text.is_empty() {
             return 0;
@@ -143,7 +143,7 @@ impl<'a> Block<'a> {
     }
 
     /// A list of texts.
-    pub(super) fn texts(&mut self, name: &str) -> Vec<String> {
+    pub(in crate::config) fn texts(&mut self, name: &str) -> Vec<String> {
         match self.take(name) {
             Some((key, list)) => self.text_list(key, list),
             None => Vec::new(),
@@ -167,7 +167,7 @@ impl<'a> Block<'a> {
     }
 
     /// A map of texts, in order of key.
-    pub(super) fn text_map(&mut self, name: &str) -> Vec<(Text, Text)> {
+    pub(in crate::config) fn text_map(&mut self, name: &str) -> Vec<(Text, Text)> {
         let mut pairs = Vec::new();
         if let Some((key, entries)) = self.map(name) {
             for (inner, value) in entries {
@@ -182,7 +182,7 @@ impl<'a> Block<'a> {
     }
 
     /// A map of lists of texts.
-    pub(super) fn text_lists(&mut self, name: &str) -> BTreeMap<String, Vec<Text>> {
+    pub(in crate::config) fn text_lists(&mut self, name: &str) -> BTreeMap<String, Vec<Text>> {
         let mut lists = BTreeMap::new();
         if let Some((key, entries)) = self.map(name) {
             for (inner, value) in entries {
@@ -204,19 +204,24 @@ impl<'a> Block<'a> {
         map.map(|map| (key, map))
     }
 
+    /// A map of anything; empty when not given.
+    pub(in crate::config) fn anything(&mut self, name: &str) -> Map<String, Value> {
+        self.map(name).map(|(_, map)| map.clone()).unwrap_or_default()
+    }
+
     /// A field whose inside somebody else reads.
-    pub(super) fn opaque(&mut self, name: &str) -> Option<&'a Value> {
+    pub(in crate::config) fn opaque(&mut self, name: &str) -> Option<&'a Value> {
         self.take(name).map(|(_, value)| value)
     }
 
     /// A block within this one.
-    pub(super) fn block<O>(&mut self, name: &str, read: impl FnOnce(&mut Block<'_>) -> O) -> Option<O> {
+    pub(in crate::config) fn block<O>(&mut self, name: &str, read: impl FnOnce(&mut Block<'_>) -> O) -> Option<O> {
         let (key, value) = self.take(name)?;
         Block::read(self.at(key), value, self.faults, read)
     }
 
     /// A list of blocks, or one.
-    pub(super) fn blocks<O>(&mut self, name: &str, read: impl Fn(&mut Block<'_>) -> O) -> Vec<O> {
+    pub(in crate::config) fn blocks<O>(&mut self, name: &str, read: impl Fn(&mut Block<'_>) -> O) -> Vec<O> {
         let Some((key, value)) = self.take(name) else { return Vec::new() };
         let items = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
         let at = self.at(key);
@@ -226,7 +231,11 @@ impl<'a> Block<'a> {
     }
 
     /// The blocks of a map, with their keys.
-    pub(super) fn named_blocks<O>(&mut self, name: &str, read: impl Fn(&str, &mut Block<'_>) -> O) -> Vec<O> {
+    pub(in crate::config) fn named_blocks<O>(
+        &mut self,
+        name: &str,
+        read: impl Fn(&str, &mut Block<'_>) -> O,
+    ) -> Vec<O> {
         let Some((key, map)) = self.map(name) else { return Vec::new() };
         let at = self.at(key);
         let faults = &mut *self.faults;

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::model::{Autopilot, Definitions};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 use uuid::Uuid;
@@ -80,6 +81,8 @@ pub struct Config {
     pub checks: CheckSettings,
     /// Services and checks of configuration files.
     pub definitions: Definitions,
+    /// Where sidecars that name no port get theirs; `None`: nowhere.
+    pub sidecar_ports: Option<RangeInclusive<u16>>,
     /// What is run when something changes.
     pub watches: Vec<WatchPlan>,
     /// Metrics are served in Prometheus' form by the agent's endpoint too: a retention time was given.
@@ -204,6 +207,7 @@ impl Config {
             dns: settings.dns()?,
             checks: settings.checks()?,
             definitions,
+            sidecar_ports: settings.sidecar_ports()?,
             watches,
             prometheus: !settings.duration("telemetry.prometheus_retention_time", Duration::ZERO)?.is_zero(),
             log: settings.log()?,

@@ -4,9 +4,9 @@
 use super::block::{Block, Faults};
 use super::error::ConfigError;
 use super::source::Origin;
-use crate::model::definition::{TaggedAddressDefinition, WeightsDefinition};
+use crate::model::definition::{NATIVE, TaggedAddressDefinition, WeightsDefinition};
 use crate::model::{CheckDefinition, Definitions, ServiceDefinition};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 /// Reads the blocks of one file, of the kind `service` or `check`, and adds them.
 pub(super) fn read(origin: &Origin, kind: &str, blocks: &[Value], into: &mut Definitions) -> Result<(), ConfigError> {
@@ -17,7 +17,8 @@ pub(super) fn read(origin: &Origin, kind: &str, blocks: &[Value], into: &mut Def
         if kind == "service" {
             if let Some(found) = Block::read(path, value, &mut faults, service) {
                 // As in Consul, one without a name is refused by whoever registers it.
-                if let (false, Err(error)) = (found.name.is_empty(), found.validate()) {
+                let fit = found.validate().and_then(|()| found.clone().take_sidecar());
+                if let (false, Err(error)) = (found.name.is_empty(), fit) {
                     refused.push(format!("service {:?}: {error}", found.own_id()));
                 }
                 into.services.push(found);
@@ -53,6 +54,7 @@ fn service(block: &mut Block<'_>) -> ServiceDefinition {
     for name in ["namespace", "partition", "locality", "socket_path"] {
         block.skip(name);
     }
+    let (connect, sidecar) = block.block("connect", connect).unwrap_or_default();
     ServiceDefinition {
         id: block.short("id"),
         name: block.short("name"),
@@ -74,9 +76,17 @@ fn service(block: &mut Block<'_>) -> ServiceDefinition {
         checks: block.blocks("checks", check_of_service),
         token: block.short("token"),
         kind: block.short("kind"),
-        proxy: block.opaque("proxy").map(of_api),
-        connect: block.opaque("connect").map(of_api),
+        proxy: block.block("proxy", proxy::read).and_then(|proxy| proxy.text()),
+        connect,
+        sidecar,
+        ..ServiceDefinition::default()
     }
+}
+
+/// What is kept of `connect`, and the sidecar in it.
+fn connect(block: &mut Block<'_>) -> (Option<Box<str>>, Option<Box<ServiceDefinition>>) {
+    let native = block.switch("native").then(|| NATIVE.into());
+    (native, block.block("sidecar_service", service).map(Box::new))
 }
 
 /// A check by itself is known by its name if it has no id.
@@ -131,38 +141,6 @@ fn check_of_service(block: &mut Block<'_>) -> CheckDefinition {
     }
 }
 
-/// The fields of the mesh as JSON with the names of the HTTP API: they are kept and shown, never used.
-fn of_api(value: &Value) -> Box<str> {
-    renamed(value).to_string().into()
-}
-
-fn renamed(value: &Value) -> Value {
-    match value {
-        Value::Object(map) => {
-            let mut out = Map::new();
-            for (key, value) in map {
-                // What is in `config` is the proxy's own.
-                let inner = if key.eq_ignore_ascii_case("config") { value.clone() } else { renamed(value) };
-                out.insert(camel(key), inner);
-            }
-            Value::Object(out)
-        }
-        Value::Array(items) => items.iter().map(renamed).collect(),
-        other => other.clone(),
-    }
-}
-
-/// `DestinationServiceID` for `destination_service_id`.
-fn camel(key: &str) -> String {
-    let word = |word: &str| match word {
-        "id" | "ttl" | "tls" => word.to_ascii_uppercase(),
-        _ => {
-            let mut chars = word.chars();
-            chars.next().map_or_else(String::new, |c| c.to_ascii_uppercase().to_string() + chars.as_str())
-        }
-    };
-    key.split('_').map(word).collect()
-}
-
+mod proxy;
 #[cfg(test)]
 mod tests;

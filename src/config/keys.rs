@@ -66,6 +66,7 @@ const TLS_OFF: &str = "no listener uses TLS";
 const CONNECT: &str = "this version has no Connect service mesh";
 const ONE_DC: &str = "this version knows one datacenter";
 const UI: &str = "this version has no web UI";
+const NO_EXPOSURE: &str = "nothing is exposed past proxies: there is no Connect service mesh";
 const ENTERPRISE: &str = "it is a feature of Consul Enterprise";
 const RAFT: &str = "the log is kept and compacted in another way";
 const TELEMETRY: &str = "metrics are served over HTTP, all of them";
@@ -251,10 +252,10 @@ pub(crate) const KEYS: &[Key] = &[
     no_effect("performance.leave_drain_time", Text, ALONE),
     no_effect("performance.rpc_hold_timeout", Text, ALONE),
     no_effect("limits.https_handshake_timeout", Text, TLS_OFF),
-    no_effect("ports.sidecar_min_port", Int, "there are no sidecar proxies"),
-    no_effect("ports.sidecar_max_port", Int, "there are no sidecar proxies"),
-    no_effect("ports.expose_min_port", Int, "there are no sidecar proxies"),
-    no_effect("ports.expose_max_port", Int, "there are no sidecar proxies"),
+    built("ports.sidecar_min_port", Int),
+    built("ports.sidecar_max_port", Int),
+    no_effect("ports.expose_min_port", Int, NO_EXPOSURE),
+    no_effect("ports.expose_max_port", Int, NO_EXPOSURE),
     no_effect("addresses.https", Text, TLS_OFF),
     no_effect("tls_min_version", Text, TLS_OFF),
     no_effect("tls_cipher_suites", Text, TLS_OFF),

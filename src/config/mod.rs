@@ -39,4 +39,4 @@ pub use sections::{
     UnixSocket, Waiting,
 };
 pub use source::Format;
-pub use watch::{Params, Watch, WatchHandler, WatchPlan, WatchTarget};
+pub use watch::{Params, Seen, Watch, WatchHandler, WatchPlan, WatchTarget};

@@ -7,7 +7,7 @@ use super::flags::AgentFlags;
 use crate::clock::Clock;
 
 impl Config {
-    /// Reads the files again. Of the result, definitions, watches, metadata of the node, limits, DNS, and the settings
+    /// Reads the files again. Of the result, definitions, the ports of sidecars, watches, metadata of the node, limits, DNS, and the settings
     /// of checks and the log's level are new; all else is as it was, with a notice for each change that waits for a restart.
     ///
     /// # Errors
@@ -24,6 +24,7 @@ impl Config {
         log.level = new.log.level;
         Ok(Config {
             definitions: new.definitions,
+            sidecar_ports: new.sidecar_ports,
             watches: new.watches,
             node_meta: new.node_meta,
             dns: new.dns,

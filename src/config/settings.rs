@@ -9,6 +9,7 @@ use crate::model::names;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -73,6 +74,19 @@ impl Settings {
 
     pub(super) fn port(&self, path: &str, default: u16) -> Result<Option<u16>, ConfigError> {
         self.int(path).map_or(Ok(Some(default)), |n| address::port(path, n))
+    }
+
+    /// Where sidecars get their ports; `None` when either end turns that off.
+    pub(super) fn sidecar_ports(&self) -> Result<Option<RangeInclusive<u16>>, ConfigError> {
+        let end = |key: &str, default| Ok(self.port(key, default)?.filter(|port| *port != 0));
+        let first: Option<u16> = end("ports.sidecar_min_port", 21000)?;
+        let last: Option<u16> = end("ports.sidecar_max_port", 21255)?;
+        match (first.map_or(0, i32::from), last.map_or(0, i32::from)) {
+            (first, last) if first > last => Err(ConfigError::invalid(
+                "sidecar_min_port must be less than sidecar_max_port. To disable, set both to zero.",
+            )),
+            _ => Ok(first.zip(last).map(|(first, last)| first..=last)),
+        }
     }
 
     pub(super) fn needed_port(&self, path: &str, default: u16) -> Result<u16, ConfigError> {

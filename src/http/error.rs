@@ -102,6 +102,7 @@ impl From<agent::Error> for Error {
             }
             agent::Error::Definition { .. } => Error::bad_request(error.to_string()),
             agent::Error::NotRegistered(_) => Error::new(StatusCode::NOT_FOUND, error.to_string()),
+            agent::Error::Sidecar(_) => Error::server(format!("Bad request: {error}")),
             agent::Error::NoSuchService(_)
             | agent::Error::NotTtl(_)
             | agent::Error::ScriptsDisabled(_)

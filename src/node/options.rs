@@ -55,6 +55,7 @@ pub(super) fn agent(config: &Config) -> agent::Settings {
         check_update_interval: checks.update_interval,
         check_output_max_size: checks.output_max,
         discard_check_output: checks.discard_output,
+        sidecar_ports: config.sidecar_ports.clone(),
     }
 }
 

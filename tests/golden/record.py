@@ -32,6 +32,9 @@ def normalise(text, ports):
         text = re.sub(rf"\b{port}\b", f"<{name}>", text)
     text = re.sub(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}", "<uuid>", text)
     text = re.sub(r'"(CreateIndex|ModifyIndex)":( ?)[1-9][0-9]*', r'"\1":\2"<index>"', text)
+    text = re.sub(r'"ContentHash":( ?)"[0-9a-f]+"', r'"ContentHash":\1"<hash>"', text)
+    # The first run of a check is at a random time.
+    text = re.sub(r'"Output":( ?)"dial tcp [^"]*"', r'"Output":\1""', text)
     return re.sub(r'"([vV]ersion|build)":( ?)"[0-9][^"]*"', r'"\1":\2"<version>"', text)
 
 

@@ -1,6 +1,7 @@
 //! The agent on a real log and store in memory.
 
 mod keeping;
+mod sidecar;
 mod syncing;
 
 use super::*;

@@ -1,5 +1,6 @@
 //! Requests of watches: reads of the agent's own API, and handlers that are URLs.
 
+use crate::config::Seen;
 use crate::outgoing::{self, HeaderCase};
 use bytes::Bytes;
 use http::header::HOST;
@@ -25,7 +26,7 @@ pub enum Api {
 
 /// What an endpoint says.
 pub(super) struct Answer {
-    pub(super) index: u64,
+    pub(super) seen: Seen,
     /// Null for what does not exist.
     pub(super) document: Value,
 }
@@ -38,15 +39,16 @@ pub(super) async fn get(api: &Api, path: &str) -> Result<Answer, String> {
         Api::Unix(path) => talk(UnixStream::connect(path).await.map_err(|e| e.to_string())?, request).await?,
     };
     let status = response.status();
-    let index = response.headers().get("x-consul-index").and_then(|v| v.to_str().ok()?.parse().ok());
+    let header = |name| response.headers().get(name).and_then(|value| value.to_str().ok());
+    let seen = Seen::of(header("x-consul-index").and_then(|v| v.parse().ok()), header("x-consul-contenthash"));
     let body =
         Limited::new(response.into_body(), BODY_BYTES_MAX).collect().await.map_err(|e| e.to_string())?.to_bytes();
-    match (status, index) {
-        (StatusCode::OK, Some(index)) => {
+    match (status, seen) {
+        (StatusCode::OK, Some(seen)) => {
             let document = serde_json::from_slice(&body).map_err(|e| e.to_string())?;
-            Ok(Answer { index, document })
+            Ok(Answer { seen, document })
         }
-        (StatusCode::NOT_FOUND, Some(index)) => Ok(Answer { index, document: Value::Null }),
+        (StatusCode::NOT_FOUND, Some(seen)) => Ok(Answer { seen, document: Value::Null }),
         (status, _) => {
             Err(format!("Unexpected response code: {} ({})", status.as_u16(), String::from_utf8_lossy(&body)))
         }

@@ -6,7 +6,7 @@
 mod client;
 mod handler;
 
-use crate::config::{Watch, WatchPlan, WatchTarget};
+use crate::config::{Seen, Watch, WatchPlan, WatchTarget};
 use client::Answer;
 pub use client::Api;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
@@ -56,24 +56,26 @@ fn start(api: Api, plan: WatchPlan) -> AbortOnDropHandle<()> {
     AbortOnDropHandle::new(tokio::spawn(async move { run(&api, &plan).await }))
 }
 
-/// What a watch has seen.
+/// What a watch has heard.
 #[derive(Default)]
-struct Seen {
-    index: u64,
+struct Heard {
+    /// `None`: nothing yet, or what counts no more.
+    seen: Option<Seen>,
     document: Option<Value>,
     /// Id of the last event.
     event: String,
 }
 
 async fn run(api: &Api, plan: &WatchPlan) {
-    let mut seen = Seen::default();
+    let mut heard = Heard::default();
     let mut failures: u32 = 0;
     loop {
-        match client::get(api, &path(&plan.watch, seen.index)).await {
+        match client::get(api, &path(&plan.watch, heard.seen.as_ref())).await {
             Ok(answer) => {
                 failures = 0;
-                if let Some(document) = seen.take_up(&plan.watch.target, answer) {
-                    handler::run(&plan.handler, seen.index, &document).await;
+                let index = answer.seen.index();
+                if let Some(document) = heard.take_up(&plan.watch.target, answer) {
+                    handler::run(&plan.handler, index, &document).await;
                 }
             }
             Err(reason) => {
@@ -86,17 +88,18 @@ async fn run(api: &Api, plan: &WatchPlan) {
     }
 }
 
-impl Seen {
+impl Heard {
     /// Notes an answer, and gives the document for the handler if it is new.
     fn take_up(&mut self, target: &WatchTarget, answer: Answer) -> Option<Value> {
-        let index = answer.index;
+        let Answer { seen, document } = answer;
+        let same = self.seen.as_ref() == Some(&seen) && self.document.is_some();
         // An index that goes back means another history: all is new again.
-        let same = index == self.index && self.document.is_some();
-        self.index = if index < self.index { 0 } else { index };
+        let back = self.seen.as_ref().is_some_and(|before| seen.index() < before.index());
+        self.seen = Some(seen).filter(|_| !back);
         if same {
             return None;
         }
-        let document = match (target, answer.document) {
+        let document = match (target, document) {
             (WatchTarget::Key(_), Value::Array(mut pairs)) if !pairs.is_empty() => pairs.remove(0),
             (WatchTarget::Event(_), Value::Array(events)) => self.new_events(events),
             (_, document) => document,
@@ -119,12 +122,13 @@ impl Seen {
     }
 }
 
-/// The request for what is after `index`.
-fn path(watch: &Watch, index: u64) -> String {
+/// The request for something else than what was seen.
+fn path(watch: &Watch, seen: Option<&Seen>) -> String {
     let plain = |text: &str| utf8_percent_encode(text, PLAIN).to_string();
     let (path, query) = watch.request();
+    let (name, value) = seen.map_or(("index", "0".to_owned()), Seen::parameter);
     let query: String = query.iter().map(|(name, value)| format!("&{name}={}", plain(value))).collect();
-    format!("{}?index={index}{query}", plain(&path))
+    format!("{}?{name}={}{query}", plain(&path), plain(&value))
 }
 
 #[cfg(test)]
@@ -140,26 +144,34 @@ mod tests {
             (WatchTarget::Key("a/b c?".to_owned()), "/v1/kv/a/b%20c%3F?index=7&stale="),
             (service, "/v1/health/service/we%20b?index=7&passing=1&tag=a&tag=b%26&stale="),
         ] {
-            assert_eq!(path(&Watch { target, stale: true }, 7), expected);
+            assert_eq!(path(&Watch { target, stale: true }, Some(&Seen::Index(7))), expected);
         }
-        assert_eq!(path(&Watch { target: WatchTarget::Nodes, stale: false }, 0), "/v1/catalog/nodes?index=0");
+        assert_eq!(path(&Watch { target: WatchTarget::Nodes, stale: false }, None), "/v1/catalog/nodes?index=0");
+        let own = Watch { target: WatchTarget::AgentService("w 1".to_owned()), stale: false };
+        assert_eq!(path(&own, Some(&Seen::Hash("a1".to_owned()))), "/v1/agent/service/w%201?hash=a1");
     }
 
     #[test]
     fn handlers_see_what_is_new() {
-        let answer = |index, document| Answer { index, document };
+        let answer = |index, document| Answer { seen: Seen::Index(index), document };
         let key = WatchTarget::Key("a".to_owned());
-        let mut seen = Seen::default();
-        assert_eq!(seen.take_up(&key, answer(1, Value::Null)), Some(Value::Null));
-        assert_eq!(seen.take_up(&key, answer(1, Value::Null)), None);
-        assert_eq!(seen.take_up(&key, answer(2, Value::Null)), None);
-        assert_eq!(seen.take_up(&key, answer(3, json!([{"Key": "a"}]))), Some(json!({"Key": "a"})));
-        assert_eq!(seen.take_up(&key, answer(2, json!([{"Key": "b"}]))), Some(json!({"Key": "b"})));
-        assert_eq!(seen.index, 0);
+        let mut heard = Heard::default();
+        assert_eq!(heard.take_up(&key, answer(1, Value::Null)), Some(Value::Null));
+        assert_eq!(heard.take_up(&key, answer(1, Value::Null)), None);
+        assert_eq!(heard.take_up(&key, answer(2, Value::Null)), None);
+        assert_eq!(heard.take_up(&key, answer(3, json!([{"Key": "a"}]))), Some(json!({"Key": "a"})));
+        assert_eq!(heard.take_up(&key, answer(2, json!([{"Key": "b"}]))), Some(json!({"Key": "b"})));
+        assert_eq!(heard.seen, None);
+        let own = WatchTarget::AgentService("w1".to_owned());
+        let hashed = |hash: &str| Answer { seen: Seen::Hash(hash.to_owned()), document: json!({"ContentHash": hash}) };
+        let mut heard = Heard::default();
+        assert_eq!(heard.take_up(&own, hashed("a")), Some(json!({"ContentHash": "a"})));
+        assert_eq!(heard.take_up(&own, hashed("a")), None);
+        assert_eq!(heard.take_up(&own, hashed("b")), Some(json!({"ContentHash": "b"})));
         let event = WatchTarget::Event(String::new());
-        let mut seen = Seen::default();
-        assert_eq!(seen.take_up(&event, answer(1, json!([{"ID": "x"}]))), Some(json!([{"ID": "x"}])));
+        let mut heard = Heard::default();
+        assert_eq!(heard.take_up(&event, answer(1, json!([{"ID": "x"}]))), Some(json!([{"ID": "x"}])));
         let both = json!([{"ID": "x"}, {"ID": "y"}]);
-        assert_eq!(seen.take_up(&event, answer(2, both)), Some(json!([{"ID": "y"}])));
+        assert_eq!(heard.take_up(&event, answer(2, both)), Some(json!([{"ID": "y"}])));
     }
 }

@@ -39,7 +39,16 @@ pub(super) struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     proxy: Option<&'a RawValue>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    connect: Option<&'a RawValue>,
+    connect: Option<Connect<'a>>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "PascalCase")]
+struct Connect<'a> {
+    #[serde(skip_serializing_if = "is_default")]
+    native: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sidecar_service: Option<Box<Body<'a>>>,
 }
 
 #[derive(Serialize)]
@@ -145,8 +154,16 @@ impl<'a> Body<'a> {
             check: service.check.as_ref().filter(|check| !check.is_empty()).map(Check::of),
             checks: (!checks.is_empty()).then_some(checks),
             proxy: json(&service.proxy),
-            connect: json(&service.connect),
+            connect: Connect::of(service),
         }
+    }
+}
+
+impl<'a> Connect<'a> {
+    fn of(service: &'a ServiceDefinition) -> Option<Connect<'a>> {
+        let sidecar_service = service.sidecar.as_deref().map(|sidecar| Box::new(Body::of(sidecar)));
+        let native = service.is_native();
+        (native || sidecar_service.is_some()).then_some(Connect { native, sidecar_service })
     }
 }
 
@@ -203,6 +220,13 @@ mod tests {
     fn what_is_not_set_is_left_out() {
         let mut service = ServiceDefinition { name: "web".into(), ..ServiceDefinition::default() };
         assert_eq!(body(&service), r#"{"Name":"web","Check":null,"Checks":null}"#);
+        service.sidecar = Some(Box::new(ServiceDefinition { port: 7, ..ServiceDefinition::default() }));
+        service.connect = Some(crate::model::definition::NATIVE.into());
+        assert_eq!(
+            body(&service),
+            r#"{"Name":"web","Check":null,"Checks":null,"Connect":{"Native":true,"SidecarService":{"Port":7,"Check":null,"Checks":null}}}"#
+        );
+        (service.sidecar, service.connect) = (None, None);
         service.proxy = Some(r#"{"DestinationServiceName":"db"}"#.into());
         service.check = Some(CheckDefinition { ttl: 10_000_000_000, ..CheckDefinition::default() });
         service.meta = vec![("b".into(), "1".into()), ("a".into(), "<".into())];

@@ -46,6 +46,8 @@ impl Document {
                 Document::Checks(serde_json::from_slice(body)?)
             }
             WatchTarget::Event(_) => Document::Events(serde_json::from_slice(body)?),
+            // Refused before anything is asked, as in Consul: handlers there have no index.
+            WatchTarget::AgentService(_) => return Err(serde::de::Error::custom("not a watch of the command line")),
         })
     }
 

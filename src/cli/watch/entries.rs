@@ -103,7 +103,7 @@ struct ProxyEntry {
     #[serde(skip_serializing_if = "Option::is_none")]
     config: Option<Value>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    upstreams: Option<Vec<Value>>,
+    upstreams: Option<Vec<UpstreamEntry>>,
     mesh_gateway: MeshGatewayEntry,
     expose: ExposeEntry,
 }
@@ -121,7 +121,40 @@ struct ExposeEntry {
     #[serde(skip_serializing_if = "is_default")]
     checks: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    paths: Option<Vec<Value>>,
+    paths: Option<Vec<PathEntry>>,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct UpstreamEntry {
+    #[serde(skip_serializing_if = "is_default")]
+    destination_type: String,
+    #[serde(skip_serializing_if = "is_default")]
+    destination_namespace: String,
+    destination_name: String,
+    #[serde(skip_serializing_if = "is_default")]
+    datacenter: String,
+    #[serde(skip_serializing_if = "is_default")]
+    local_bind_address: String,
+    #[serde(skip_serializing_if = "is_default")]
+    local_bind_port: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    config: Option<Value>,
+    mesh_gateway: MeshGatewayEntry,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct PathEntry {
+    #[serde(skip_serializing_if = "is_default")]
+    listener_port: i64,
+    #[serde(skip_serializing_if = "is_default")]
+    path: String,
+    #[serde(skip_serializing_if = "is_default")]
+    local_path_port: i64,
+    #[serde(skip_serializing_if = "is_default")]
+    protocol: String,
+    parsed_from_check: bool,
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Deserialize, Serialize)]

@@ -270,6 +270,14 @@ fn values_in_files_that_cannot_be() {
             r#"{"http_config":{"allow_write_http_from":["1.2.3.4"]}}"#,
             "1 error occurred:\n\t* allow_write_http_from: invalid cidr: 1.2.3.4\n".into(),
         ),
+        (
+            r#"{"ports":{"sidecar_max_port":20000}}"#,
+            "sidecar_min_port must be less than sidecar_max_port. To disable, set both to zero.".into(),
+        ),
+        (
+            r#"{"ports":{"sidecar_max_port":70000}}"#,
+            "1 error occurred:\n\t* ports.sidecar_max_port: invalid port: 70000\n".into(),
+        ),
         (r#"{"watches":[{"type":"x","args":["a"]}]}"#, "FILE: Unsupported watch type: x".into()),
         (
             r#"{"enable_syslog":true,"syslog_facility":"x"}"#,
@@ -413,4 +421,22 @@ fn a_reload_takes_what_it_may_and_names_what_it_may_not() {
     assert_eq!(notices, [format!("node_name: {restart}"), format!("log_json, log_file and enable_syslog: {restart}")]);
     file(dir.path(), "f.hcl", "bogus = 1");
     assert!(second.reload_on(&host(), &flags, &clock).is_err());
+}
+
+#[test]
+fn sidecars_have_a_range_of_ports() {
+    let range = |ports: &str| {
+        let dir = tempfile::tempdir().expect("temporary directory");
+        let path = file(dir.path(), "f.json", &format!(r#"{{"ports":{{{ports}}}}}"#));
+        load(&[("dev", "true"), ("config-file", &path)]).expect("accepted").sidecar_ports
+    };
+    assert_eq!(range(""), Some(21000..=21255));
+    assert_eq!(range(r#""sidecar_min_port":3,"sidecar_max_port":3"#), Some(3..=3));
+    for off in [
+        r#""sidecar_min_port":0,"sidecar_max_port":0"#,
+        r#""sidecar_min_port":-1"#,
+        r#""sidecar_min_port":0,"sidecar_max_port":5"#,
+    ] {
+        assert_eq!(range(off), None, "{off}");
+    }
 }

@@ -47,13 +47,19 @@ fn blocks_of_hcl_are_lists_of_one_map() {
 fn mesh_fields_get_the_names_of_the_api() {
     let found = read_blocks(
         "service",
-        json!([{"name": "p", "kind": "connect-proxy", "proxy": {"destination_service_id": "w",
-            "config": {"bind_port": 1}, "upstreams": [{"local_bind_port": 2}]}, "connect": {"native": true}}]),
+        json!([{"name": "p", "kind": "connect-proxy", "port": 1, "proxy": {"destination_service_id": "w", "mode": "direct",
+            "config": {"bind_port": 1}, "upstreams": [{"local_bind_port": 2, "destination_name": "db"}],
+            "DestinationServiceName": "web"}},
+            {"name": "n", "connect": {"native": true}}]),
     );
-    let service = found.expect("accepted").services.remove(0);
-    let proxy = r#"{"Config":{"bind_port":1},"DestinationServiceID":"w","Upstreams":[{"LocalBindPort":2}]}"#;
-    assert_eq!(service.proxy.as_deref(), Some(proxy));
-    assert_eq!(service.connect.as_deref(), Some(r#"{"Native":true}"#));
+    let services = found.expect("accepted").services;
+    let proxy = concat!(
+        r#"{"DestinationServiceName":"web","DestinationServiceID":"w","Config":{"bind_port":1},"Upstreams":"#,
+        r#"[{"DestinationType":"","DestinationName":"db","LocalBindPort":2,"MeshGateway":{}}],"MeshGateway":{},"#,
+        r#""Expose":{},"Mode":"direct"}"#
+    );
+    assert_eq!(services[0].proxy.as_deref(), Some(proxy));
+    assert_eq!(services[1].connect.as_deref(), Some(r#"{"Native":true}"#));
 }
 
 #[test]
@@ -80,6 +86,17 @@ fn refusals() {
         ),
         (
             "service",
+            json!([{"name": "a", "connect": {"sidecar_service": 5}}]),
+            "1 error(s) decoding:\n\n* 'service.connect.sidecar_service' expected a map, got 'float64'",
+        ),
+        (
+            "service",
+            json!([{"name": "a", "connect": {"sidecar_service": {"port": "x"}}}]),
+            "1 error(s) decoding:\n\n* 'service.connect.sidecar_service.port' expected type 'int', got unconvertible type \
+             'string'",
+        ),
+        (
+            "service",
             json!([{"name": "a", "tags": "x"}]),
             "1 error(s) decoding:\n\n* 'service.tags': source data must be an array or slice, got string",
         ),
@@ -94,10 +111,45 @@ fn refusals() {
             "service.check.ttl: invalid duration: \"x\": time: invalid duration \"x\"",
         ),
         ("service", json!([{"name": "a", "address": "0.0.0.0"}]), "service \"a\": Invalid service address"),
+        (
+            "service",
+            json!([{"name": "a", "connect": {"sidecar_service": {"checks": [{"http": "x"}]}}}]),
+            "service \"a\": Invalid check in sidecar_service: Interval must be > 0 for Script, HTTP, or TCP checks",
+        ),
+        (
+            "service",
+            json!([{"name": "a", "connect": {"sidecar_service": {"id": "x"}}}]),
+            "service \"a\": 1 error occurred:\n\t* A SidecarService cannot specify an ID as this is managed by the \
+             agent\n\n",
+        ),
         ("check", json!([{"ttl": "1s"}]), "check \"\": it has neither id nor name"),
         ("check", json!([{"name": "a"}]), "check \"a\": TTL must be > 0 for TTL checks"),
     ] {
         let error = read_blocks(kind, blocks).expect_err("refused");
         assert_eq!(error, format!("1 error occurred:\n\t* f.json: {expected}\n"));
     }
+}
+
+#[test]
+fn a_sidecar_is_a_service_within() {
+    let blocks = json!([{"name": "a", "connect": {"native": false, "sidecar_service": [{"port": 7, "enable_tag_override": true,
+        "check": {"ttl": "10s"}, "proxy": [{"local_service_address": "127.0.0.2", "expose": [{"paths": [{"path": "/x"}]}]}],
+        "connect": {"sidecar_service": {}}}]}}]);
+    let refused = read_blocks("service", blocks.clone()).expect_err("nested");
+    assert!(refused.contains("A SidecarService cannot have a nested SidecarService"), "{refused}");
+    let mut blocks = blocks;
+    blocks[0]["connect"]["sidecar_service"][0].as_object_mut().expect("a block").remove("connect");
+    let service = read_blocks("service", blocks).expect("accepted").services.remove(0);
+    assert_eq!(service.connect, None);
+    let sidecar = service.sidecar.expect("a sidecar");
+    assert_eq!((sidecar.port, sidecar.enable_tag_override, sidecar.own_checks().len()), (7, true, 1));
+    let proxy = sidecar.proxy_definition().expect("a proxy");
+    assert_eq!((proxy.local_service_address.as_str(), proxy.expose.paths[0].path.as_str()), ("127.0.0.2", "/x"));
+    let unknown =
+        read_blocks("service", json!([{"name": "a", "connect": {"sidecar_service": {"bogus": 1}}, "proxy": {"x": 1}}]));
+    let unknown = unknown.expect_err("unknown keys");
+    assert!(
+        unknown.contains("service.connect.sidecar_service.bogus") && unknown.contains("service.proxy.x"),
+        "{unknown}"
+    );
 }

@@ -1,7 +1,7 @@
 //! Watches: what is looked at (`target`, of its parameters in `params`), and what is run when it changes (`handler`).
 //!
 //! The runners are [`crate::agent`]'s, for the `watches` of configuration files, and the command line's. Missing: the
-//! types of the mesh, and `agent_service`.
+//! types of the mesh.
 
 mod handler;
 mod params;
@@ -10,7 +10,7 @@ mod target;
 pub use handler::WatchHandler;
 pub use params::Params;
 use serde_json::Value;
-pub use target::{Watch, WatchTarget};
+pub use target::{Seen, Watch, WatchTarget};
 
 /// One of the `watches` of configuration files.
 #[derive(Clone, Debug, PartialEq, Eq)]

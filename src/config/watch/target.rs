@@ -38,6 +38,40 @@ pub enum WatchTarget {
     ChecksInState(String),
     /// User events with this name, or all.
     Event(String),
+    /// The service of the agent with this id.
+    AgentService(String),
+}
+
+/// What was seen of a target: the next request waits for something else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Seen {
+    /// An index; it grows.
+    Index(u64),
+    /// The hash of the content.
+    Hash(String),
+}
+
+impl Seen {
+    /// What the headers of an answer say.
+    pub fn of(index: Option<u64>, hash: Option<&str>) -> Option<Seen> {
+        index.map(Seen::Index).or_else(|| hash.map(|hash| Seen::Hash(hash.to_owned())))
+    }
+
+    /// The index that handlers are told; 0 where there is none, as in Consul.
+    pub fn index(&self) -> u64 {
+        match self {
+            Seen::Index(index) => *index,
+            Seen::Hash(_) => 0,
+        }
+    }
+
+    /// What to ask with, so that only something else is answered at once.
+    pub fn parameter(&self) -> (&'static str, String) {
+        match self {
+            Seen::Index(index) => ("index", index.to_string()),
+            Seen::Hash(hash) => ("hash", hash.clone()),
+        }
+    }
 }
 
 impl Watch {
@@ -46,7 +80,7 @@ impl Watch {
     /// # Errors
     /// The first thing that is wrong, in Consul's words. Parameters that are left are the caller's to judge.
     pub fn take(type_name: &str, params: &mut Params) -> Result<Watch, String> {
-        // User events have no consistency modes.
+        // Of what an agent has itself, there are no consistency modes.
         let stale = match type_name {
             "key" | "keyprefix" | "services" | "nodes" | "service" | "checks" => params.switch("stale")?,
             _ => false,
@@ -70,12 +104,14 @@ impl Watch {
                 _ => return Err("Cannot specify service and state".to_owned()),
             },
             "event" => WatchTarget::Event(params.text("name")?),
+            // Consul takes one without an id, and then asks for nothing for ever.
+            "agent_service" => WatchTarget::AgentService(needed(params, "service_id", "service ID")?),
             other => return Err(format!("Unsupported watch type: {other}")),
         };
         Ok(Watch { target, stale })
     }
 
-    /// The path of the request and its parameters, unescaped and without `index`, `wait` and `dc`.
+    /// The path of the request and its parameters, unescaped and without `wait`, `dc` and what was seen.
     pub fn request(&self) -> (String, Vec<(&'static str, String)>) {
         let key = |key: &str| format!("/v1/kv/{}", key.strip_prefix('/').unwrap_or(key));
         let (path, mut query) = match &self.target {
@@ -92,6 +128,7 @@ impl Watch {
             WatchTarget::ChecksInState(state) => (format!("/v1/health/state/{state}"), Vec::new()),
             WatchTarget::Event(name) if name.is_empty() => ("/v1/event/list".to_owned(), Vec::new()),
             WatchTarget::Event(name) => ("/v1/event/list".to_owned(), vec![("name", name.clone())]),
+            WatchTarget::AgentService(id) => (format!("/v1/agent/service/{id}"), Vec::new()),
         };
         if self.stale {
             query.push(("stale", String::new()));
@@ -138,6 +175,7 @@ mod tests {
             (json!({"type": "checks", "state": "passing"}), "/v1/health/state/passing"),
             (json!({"type": "checks", "service": "w"}), "/v1/health/checks/w"),
             (json!({"type": "event"}), "/v1/event/list"),
+            (json!({"type": "agent_service", "service_id": "w1"}), "/v1/agent/service/w1"),
             (json!({"type": "event", "name": "deploy"}), "/v1/event/list?name=deploy"),
         ] {
             let (path, query) = take(params).expect("accepted").request();
@@ -161,6 +199,9 @@ mod tests {
             (json!({"type": "checks", "service": "w", "state": "any"}), "Cannot specify service and state"),
             (json!({"type": "nodes", "zz": 1, "aa": 2}), "Invalid parameters: [aa zz]"),
             (json!({"type": "event", "stale": true}), "Invalid parameters: [stale]"),
+            (json!({"type": "agent_service"}), "Must specify a single service ID to watch"),
+            (json!({"type": "agent_service", "service_id": 5}), "Expecting service_id to be a string"),
+            (json!({"type": "agent_service", "service_id": "w", "stale": true}), "Invalid parameters: [stale]"),
         ] {
             assert_eq!(take(params).expect_err("refused"), expected);
         }

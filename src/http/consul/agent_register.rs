@@ -1,7 +1,7 @@
 //! PUTs of /v1/agent/service and /v1/agent/check: registrations, reports, maintenance.
 
-use super::check_body;
 use super::service_body::ServiceBody;
+use super::{check_body, service_body};
 use crate::agent::Source;
 use crate::http::call::Call;
 use crate::http::error::Error;
@@ -10,11 +10,6 @@ use crate::http::reply::Answer;
 use crate::model::Health;
 use http::StatusCode;
 use std::borrow::Cow;
-
-/// Go's name of the body's type, which clients may see in an error.
-const GO_TYPE: &str = "struct { EnableTagOverrideSnake bool \"json:\\\"enable_tag_override\\\"\"; \
-                       TaggedAddressesSnake map[string]structs.ServiceAddress \"json:\\\"tagged_addresses\\\"\"; \
-                       *structs.Alias }";
 
 fn done() -> Result<Answer, Error> {
     Ok(Answer::empty(StatusCode::OK))
@@ -28,14 +23,10 @@ fn id(call: &Call<()>) -> Cow<'_, str> {
 pub(super) async fn register(mut call: Call<()>) -> Result<Answer, Error> {
     call.check_namespace()?;
     let text = call.text().await?;
-    let body = Object::parse(&text, "", GO_TYPE)?;
+    let body = Object::parse(&text, "", service_body::GO_TYPE)?;
     let mut service = ServiceBody::decode(&body, "Name")?.0;
     (service.check, service.checks) = check_body::of_service(&body)?;
     service.token = body.text("Token")?.into();
-    let connect = body.object("Connect", "ServiceConnect", "structs.ServiceConnect")?;
-    if connect.is_some_and(|connect| connect.get("SidecarService").is_some()) {
-        return Err(Error::bad_request("Invalid SidecarService: sidecar registration is not built yet"));
-    }
     // Bare or `true`, but not `1`, as in Consul.
     let replace = matches!(call.query.get("replace-existing-checks"), Some("" | "true"));
     call.gateway.options.agent.register_service(service, Source::Api, replace).await?;

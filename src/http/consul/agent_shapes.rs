@@ -1,7 +1,8 @@
 //! Services and checks as the agent shows its own.
 
 use super::filter;
-use super::shapes::{Addresses, Connect, Proxy, Weights, enable_tag_override, kind};
+use super::mesh_shapes::{Connect, Proxy};
+use super::shapes::{Addresses, Weights, enable_tag_override, kind};
 use crate::agent::CheckView;
 use crate::http::json::Pairs;
 use crate::model::filter::{Fields, Path, Test, Value};
@@ -25,13 +26,13 @@ pub(super) struct AgentService<'a> {
     tagged_addresses: Option<Addresses<'a>>,
     weights: Weights,
     enable_tag_override: bool,
-    #[serde(skip_serializing_if = "Proxy::is_unset")]
-    proxy: Proxy<'a>,
-    #[serde(skip_serializing_if = "Connect::is_unset")]
-    connect: Connect<'a>,
     /// Only when a single service is read.
     #[serde(skip_serializing_if = "Option::is_none")]
     content_hash: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proxy: Option<Proxy<'a>>,
+    #[serde(skip_serializing_if = "Connect::is_unset")]
+    connect: Connect<'a>,
 }
 
 impl<'a> AgentService<'a> {
@@ -47,9 +48,9 @@ impl<'a> AgentService<'a> {
             tagged_addresses: Addresses::of(instance),
             weights: Weights::of(instance),
             enable_tag_override: enable_tag_override(instance),
-            proxy: Proxy::of(instance),
-            connect: Connect::of(instance),
             content_hash: None,
+            proxy: Proxy::of_own(instance),
+            connect: Connect::of(instance),
         }
     }
 

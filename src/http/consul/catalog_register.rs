@@ -51,7 +51,7 @@ pub(super) fn decode(body: &Object<'_>) -> Result<CatalogRegister, Error> {
     let meta: Option<Pairs> = body.pairs("NodeMeta")?.map(Into::into);
     let skip_node_update = body.boolean("SkipNodeUpdate")?;
     let service = body.object("Service", "NodeService", "structs.NodeService")?;
-    let service = service.map(|service| ServiceBody::decode(&service, "Service")).transpose()?;
+    let service = service.map(|service| ServiceBody::decode_kept(&service)).transpose()?;
     let mut checks = Vec::new();
     if let Some(check) = body.object("Check", "HealthCheck", "structs.HealthCheck")? {
         checks.push(CheckBody::decode(&check)?);
@@ -75,7 +75,11 @@ pub(super) fn decode(body: &Object<'_>) -> Result<CatalogRegister, Error> {
         Some(service) if service.0.name.is_empty() && !service.0.id.is_empty() => {
             return Err(Error::server("Must provide service name with ID"));
         }
-        service => service.map(ServiceBody::into_instance).transpose()?,
+        Some(service) => {
+            service.0.validate_mesh().map_err(|refused| Error::server(refused.0))?;
+            Some(service.into_instance()?)
+        }
+        None => None,
     };
     if checks.len() > CHECKS_MAX {
         let reason = format!("has {} entries, at most {CHECKS_MAX} are allowed", checks.len());

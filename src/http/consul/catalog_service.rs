@@ -1,7 +1,8 @@
 //! An instance as catalog/service and catalog/connect show it, and what filters select in it.
 
 use super::filter;
-use super::shapes::{Addresses, Connect, Node, NodeIdText, Proxy, Weights, enable_tag_override, kind};
+use super::mesh_shapes::{Connect, Proxy};
+use super::shapes::{Addresses, Node, NodeIdText, Weights, enable_tag_override, kind};
 use crate::http::json::Pairs;
 use crate::machine::State;
 use crate::model::filter::{Fields, Path, Test, Value};

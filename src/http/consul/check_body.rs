@@ -35,21 +35,10 @@ pub(super) fn of_service(service: &Object<'_>) -> Result<(Option<CheckDefinition
         Ok(check)
     };
     let single = service.object("Check", "", &go_type)?;
-    let single = single.map(|body| within(&body).map_err(|e| outside(e, "Check"))).transpose()?;
+    let single = single.map(|body| within(&body).map_err(|e| service.outside("Check", e))).transpose()?;
     let list = service.objects("Checks", "", "structs.CheckTypes", &go_type)?;
-    let list = list.iter().map(within).collect::<Result<_, _>>().map_err(|e| outside(e, "Checks"))?;
+    let list = list.iter().map(within).collect::<Result<_, _>>().map_err(|e| service.outside("Checks", e))?;
     Ok((single, list))
-}
-
-/// Within a service, Consul names the field that holds the check, and not the one in it.
-fn outside(error: DecodeError, field: &str) -> DecodeError {
-    match error {
-        DecodeError::Type { found, target } => {
-            let go_type = target.rsplit_once(" of type ").map_or(target.as_str(), |(_, go_type)| go_type);
-            DecodeError::Type { found, target: format!("struct field .{field} of type {go_type}") }
-        }
-        other => other,
-    }
 }
 
 /// The first of two spellings that is there.

@@ -1,7 +1,7 @@
 //! Which instances and nodes a query asks for, and in which order.
 
+use super::mesh_shapes::{Connect, Proxy};
 use super::near::Near;
-use super::shapes::{Connect, Proxy};
 use crate::http::call::Call;
 use crate::http::error::Error;
 use crate::machine::State;

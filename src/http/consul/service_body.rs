@@ -1,10 +1,19 @@
 //! A service as clients write it, in catalog registrations and in the agent's.
 
+use super::{check_body, proxy_body};
 use crate::http::error::Error;
-use crate::http::json::{Json, Layout, Object, encode};
-use crate::model::definition::{ServiceDefinition, TaggedAddressDefinition, WeightsDefinition};
+use crate::http::json::{DecodeError, Json, Layout, Object, encode};
+use crate::model::definition::{NATIVE, ServiceDefinition, TaggedAddressDefinition, WeightsDefinition};
 use crate::model::{Instance, Invalid};
 use crate::service;
+
+/// Go's name of the type of a service in an agent's registration, which clients may see in an error.
+pub(super) const GO_TYPE: &str = "struct { EnableTagOverrideSnake bool \"json:\\\"enable_tag_override\\\"\"; \
+                                  TaggedAddressesSnake map[string]structs.ServiceAddress \
+                                  \"json:\\\"tagged_addresses\\\"\"; *structs.Alias }";
+/// The same of what holds a sidecar.
+const GO_CONNECT: &str = "struct { SidecarServiceSnake *structs.ServiceDefinition \
+                          \"json:\\\"sidecar_service\\\"\"; *structs.Alias }";
 
 /// Errors of the model, seen from the request.
 pub(super) fn invalid(error: Invalid) -> Error {
@@ -16,38 +25,24 @@ pub(super) fn invalid(error: Invalid) -> Error {
 pub(super) struct ServiceBody(pub(super) ServiceDefinition);
 
 impl ServiceBody {
-    /// Reads the fields; `name` is the field that holds the service's name. Checks are not read.
-    pub(super) fn decode(body: &Object<'_>, name: &str) -> Result<ServiceBody, Error> {
-        let weights = body.object("Weights", "Weights", "structs.Weights")?;
-        let weights = weights.map(|w| -> Result<_, Error> {
-            Ok(WeightsDefinition { passing: w.integer("Passing")?, warning: w.integer("Warning")? })
-        });
-        let mut tagged_addresses = Vec::new();
-        for field in ["tagged_addresses", "TaggedAddresses"] {
-            for (tag, address) in body.map_of_objects(field, "ServiceAddress", "structs.ServiceAddress")? {
-                let (port, address) = (address.integer("Port")?, address.text("Address")?.into());
-                tagged_addresses.push(TaggedAddressDefinition { tag: tag.into(), address, port });
-            }
+    /// Reads the fields; `name` is the field that holds the service's name. Checks are not read, but for those of a
+    /// sidecar.
+    pub(super) fn decode(body: &Object<'_>, name: &str) -> Result<ServiceBody, DecodeError> {
+        let mut service = fields(body, name)?;
+        let connect = body.object("Connect", "ServiceConnect", GO_CONNECT)?;
+        if let Some(connect) = connect {
+            let within = |error| body.outside("Connect", error);
+            service.connect = connect.boolean("Native").map_err(within)?.then(|| NATIVE.into());
+            service.sidecar = sidecar(&connect).map_err(within)?.map(Box::new);
         }
-        if let Some(connect) = body.object("Connect", "ServiceConnect", "structs.ServiceConnect")? {
-            connect.boolean("Native")?;
-        }
-        body.object("Proxy", "ConnectProxyConfig", "structs.ConnectProxyConfig")?;
-        Ok(ServiceBody(ServiceDefinition {
-            name: body.text(name)?.into(),
-            id: body.text("ID")?.into(),
-            address: body.text("Address")?.into(),
-            tags: body.texts("Tags")?,
-            meta: body.pairs("Meta")?.unwrap_or_default(),
-            tagged_addresses,
-            weights: weights.transpose()?,
-            port: body.integer("Port")?,
-            kind: body.text_of_type("Kind", "structs.ServiceKind")?.into(),
-            enable_tag_override: body.boolean("EnableTagOverride")? || body.boolean("enable_tag_override")?,
-            proxy: stored(body, "Proxy")?,
-            connect: stored(body, "Connect")?,
-            ..ServiceDefinition::default()
-        }))
+        Ok(ServiceBody(service))
+    }
+
+    /// The same of a registration in the catalog, which keeps what an agent makes another service of.
+    pub(super) fn decode_kept(body: &Object<'_>) -> Result<ServiceBody, Error> {
+        let mut service = ServiceBody::decode(body, "Service")?;
+        service.0.connect = stored(body, "Connect")?;
+        Ok(service)
     }
 
     /// The instance, if its names, sizes and numbers are within the limits. Its node is set by the registration.
@@ -56,6 +51,59 @@ impl ServiceBody {
             "Service.Weights" => Error::bad_request("Invalid Weights: DNS Weight must be between 0 and 65535"),
             _ => invalid(error),
         })
+    }
+}
+
+/// The fields but those of the mesh that hold another service.
+fn fields(body: &Object<'_>, name: &str) -> Result<ServiceDefinition, DecodeError> {
+    let weights = body.object("Weights", "Weights", "structs.Weights")?;
+    let weights = weights.map(|w| -> Result<_, DecodeError> {
+        Ok(WeightsDefinition { passing: w.integer("Passing")?, warning: w.integer("Warning")? })
+    });
+    let mut tagged_addresses = Vec::new();
+    for field in ["tagged_addresses", "TaggedAddresses"] {
+        for (tag, address) in body.map_of_objects(field, "ServiceAddress", "structs.ServiceAddress")? {
+            let (port, address) = (address.integer("Port")?, address.text("Address")?.into());
+            tagged_addresses.push(TaggedAddressDefinition { tag: tag.into(), address, port });
+        }
+    }
+    Ok(ServiceDefinition {
+        name: body.text(name)?.into(),
+        id: body.text("ID")?.into(),
+        address: body.text("Address")?.into(),
+        tags: body.texts("Tags")?,
+        meta: body.pairs("Meta")?.unwrap_or_default(),
+        tagged_addresses,
+        weights: weights.transpose()?,
+        port: body.integer("Port")?,
+        kind: body.text_of_type("Kind", "structs.ServiceKind")?.into(),
+        enable_tag_override: body.boolean("EnableTagOverride")? || body.boolean("enable_tag_override")?,
+        proxy: proxy_body::of_service(body)?.text(),
+        ..ServiceDefinition::default()
+    })
+}
+
+/// A service of an agent's registration, with its checks; of the mesh nothing but the proxy.
+pub(super) fn with_checks(body: &Object<'_>) -> Result<ServiceDefinition, DecodeError> {
+    let (check, checks) = check_body::of_service(body)?;
+    Ok(ServiceDefinition { check, checks, token: body.text("Token")?.into(), ..fields(body, "Name")? })
+}
+
+/// The sidecar that a service asks for. Of one within it, which is refused, nothing is read.
+fn sidecar(connect: &Object<'_>) -> Result<Option<ServiceDefinition>, DecodeError> {
+    let Some(body) = either(connect)? else { return Ok(None) };
+    let mut sidecar = with_checks(&body)?;
+    if let Some(connect) = body.object("Connect", "ServiceConnect", GO_CONNECT)? {
+        sidecar.connect = connect.boolean("Native")?.then(|| NATIVE.into());
+        sidecar.sidecar = either(&connect)?.map(|_| Box::default());
+    }
+    Ok(Some(sidecar))
+}
+
+fn either<'a>(connect: &'a Object<'_>) -> Result<Option<Object<'a>>, DecodeError> {
+    match connect.object("SidecarService", "ServiceDefinition", GO_TYPE)? {
+        Some(body) => Ok(Some(body)),
+        None => connect.object("sidecar_service", "ServiceDefinition", GO_TYPE),
     }
 }
 

@@ -1,11 +1,12 @@
 //! Consul's documents, borrowed from the state. The order of fields, and where an empty list is `[]`, `{}` or `null`,
 //! are Consul's.
 
-use crate::http::json::{Json, Pairs, Raw, parse};
+use super::mesh_shapes::{Connect, Proxy};
+use crate::http::json::{Pairs, Raw};
 use crate::machine::State;
 use crate::model::{Check, Health, Instance, Lifecycle, NodeRecord, TaggedAddress, Text};
 use crate::service::AGENTLESS;
-use serde::ser::{Serialize, SerializeMap, Serializer};
+use serde::ser::{Serialize, Serializer};
 use std::borrow::Cow;
 
 /// A node of the catalog.
@@ -108,90 +109,6 @@ impl Serialize for Addresses<'_> {
             port: i32,
         }
         serializer.collect_map(self.0.iter().map(|a| (a.tag.as_str(), Address { address: &a.address, port: a.port })))
-    }
-}
-
-/// The mesh settings of a service: as stored, with the members that Consul always shows.
-pub(super) struct Proxy<'a>(Option<&'a str>);
-
-impl<'a> Proxy<'a> {
-    pub(super) fn of(instance: &'a Instance) -> Proxy<'a> {
-        Proxy(instance.extra.as_deref().and_then(|e| e.proxy.as_deref()))
-    }
-
-    pub(super) fn is_unset(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-impl Proxy<'_> {
-    /// The service that a proxy takes connections for.
-    pub(super) fn destination(&self) -> Option<String> {
-        match member(self.0, "DestinationServiceName")? {
-            Json::String(name) if !name.is_empty() => Some(name.into_owned()),
-            _ => None,
-        }
-    }
-}
-
-/// A member of a stored object, whatever the case of its name.
-fn member<'a>(stored: Option<&'a str>, wanted: &str) -> Option<Json<'a>> {
-    match parse(stored?).ok()? {
-        Json::Object(members) => {
-            members.into_iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted)).map(|(_, value)| value)
-        }
-        _ => None,
-    }
-}
-
-impl Serialize for Proxy<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let stored = match self.0.map(parse).transpose().map_err(serde::ser::Error::custom)? {
-            Some(Json::Object(members)) => members,
-            _ => Vec::new(),
-        };
-        let mut map = serializer.serialize_map(None)?;
-        for (name, value) in &stored {
-            map.serialize_entry(name.as_ref(), value)?;
-        }
-        for name in ["MeshGateway", "Expose"] {
-            if !stored.iter().any(|(stored, _)| stored.eq_ignore_ascii_case(name)) {
-                map.serialize_entry(name, &Empty {})?;
-            }
-        }
-        map.end()
-    }
-}
-
-#[derive(serde::Serialize)]
-struct Empty {}
-
-/// The other mesh settings: as stored, or `{}`.
-pub(super) struct Connect<'a>(Option<&'a str>);
-
-impl<'a> Connect<'a> {
-    pub(super) fn of(instance: &'a Instance) -> Connect<'a> {
-        Connect(instance.extra.as_deref().and_then(|e| e.connect.as_deref()))
-    }
-
-    pub(super) fn is_unset(&self) -> bool {
-        self.0.is_none()
-    }
-}
-
-impl Connect<'_> {
-    /// Whether the service speaks the mesh's protocol itself.
-    pub(super) fn is_native(&self) -> bool {
-        member(self.0, "Native") == Some(Json::Bool(true))
-    }
-}
-
-impl Serialize for Connect<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self.0 {
-            Some(stored) => Raw(stored).serialize(serializer),
-            None => Empty {}.serialize(serializer),
-        }
     }
 }
 

@@ -194,7 +194,7 @@ fn service(op: &Object<'_>) -> Result<Decoded, DecodeError> {
         _ if id.is_empty() => return Ok(Err("failed inserting service: object missing primary index".to_owned())),
         _ => return Ok(Err("Must provide service name with ID".to_owned())),
     };
-    let service = ServiceBody::decode(&body, "Service").and_then(ServiceBody::into_instance);
+    let service = ServiceBody::decode_kept(&body).and_then(ServiceBody::into_instance);
     Ok(match service {
         Ok(service) => Ok(BatchOp::Service(ServiceOp { verb, service: Instance { node, ..service }, index })),
         Err(error) => Err(error.text.into_owned()),

@@ -2,6 +2,7 @@
 
 use super::parse::{Json, SyntaxError, parse};
 use crate::model::Text;
+use serde_json::Value;
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use thiserror::Error;
@@ -102,6 +103,39 @@ impl<'j> Object<'j> {
             found,
             target: format!("struct field {}.{}{field} of type {go_type}", self.name, self.path),
         }
+    }
+
+    /// An error of something within a field, where Go names the field and not what is in it.
+    pub(in crate::http) fn outside(&self, field: &str, error: DecodeError) -> DecodeError {
+        match error {
+            DecodeError::Type { found, target } => {
+                let go_type = target.split_once(" of type ").map_or(target.as_str(), |(_, go_type)| go_type);
+                let target = format!("struct field {}.{}{field} of type {go_type}", self.name, self.path);
+                DecodeError::Type { found, target }
+            }
+            other => other,
+        }
+    }
+
+    /// A map of anything.
+    pub(in crate::http) fn map(&self, field: &str) -> Result<serde_json::Map<String, Value>, DecodeError> {
+        const GO_TYPE: &str = "map[string]interface {}";
+        match self.get(field) {
+            None => Ok(serde_json::Map::new()),
+            Some(value @ Json::Object(_)) => match serde_json::to_value(value) {
+                Ok(Value::Object(map)) => Ok(map),
+                _ => Err(self.mismatch(field, value, GO_TYPE)),
+            },
+            Some(other) => Err(self.mismatch(field, other, GO_TYPE)),
+        }
+    }
+
+    /// What is set beside these fields, whose names are compared without case and underscores.
+    pub(in crate::http) fn others(&self, fields: &[&str]) -> serde_json::Map<String, Value> {
+        let plain = |name: &str| name.replace('_', "").to_ascii_lowercase();
+        let fields: Vec<String> = fields.iter().map(|field| plain(field)).collect();
+        let set = self.members.iter().filter(|(name, value)| *value != Json::Null && !fields.contains(&plain(name)));
+        set.filter_map(|(name, value)| Some((name.to_string(), serde_json::to_value(value).ok()?))).collect()
     }
 
     /// A text; absent: empty.

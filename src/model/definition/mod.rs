@@ -6,12 +6,17 @@
 //! in Consul's words. Missing: `os_service` checks, access control (tokens are carried, never used).
 
 mod check;
+mod mesh;
+mod proxy;
 mod service;
+mod sidecar;
 #[cfg(test)]
 mod tests;
 
 pub use check::{CheckDefinition, CheckKind};
-pub use service::{ServiceDefinition, TaggedAddressDefinition, WeightsDefinition};
+pub use proxy::{ExposeDefinition, ExposedPathDefinition, MeshGatewayDefinition, ProxyDefinition, UpstreamDefinition};
+pub use service::{NATIVE, ServiceDefinition, TaggedAddressDefinition, WeightsDefinition};
+pub use sidecar::{Sidecar, sidecar_id};
 
 use std::borrow::Cow;
 use thiserror::Error;

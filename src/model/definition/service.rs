@@ -62,9 +62,29 @@ pub struct ServiceDefinition {
     pub kind: Text,
     /// `proxy` as JSON with the names that the HTTP API has.
     pub proxy: Option<Box<str>>,
-    /// `connect` as JSON with the names that the HTTP API has.
+    /// `connect` as JSON with the names that the HTTP API has, without the sidecar.
     pub connect: Option<Box<str>>,
+    /// `connect.sidecar_service`: a proxy that is registered beside it. It is taken out for that, and never stored here.
+    #[serde(skip)]
+    pub sidecar: Option<Box<ServiceDefinition>>,
+    /// It is the sidecar that the service beside it asked for, and goes with it.
+    #[serde(skip_serializing_if = "is_false")]
+    pub is_sidecar: bool,
 }
+
+fn is_false(on: &bool) -> bool {
+    !on
+}
+
+/// What is read of `connect`.
+#[derive(Default, Deserialize)]
+#[serde(default, rename_all = "PascalCase")]
+struct Connect {
+    native: bool,
+}
+
+/// `connect` of a service that speaks the mesh's protocol itself.
+pub const NATIVE: &str = r#"{"Native":true}"#;
 
 impl ServiceDefinition {
     /// Its id on this node.
@@ -95,7 +115,13 @@ impl ServiceDefinition {
         checks
     }
 
-    /// Whether it can be registered.
+    /// Whether it speaks the mesh's protocol itself: `connect.native`.
+    pub fn is_native(&self) -> bool {
+        // What was no such object when it came was refused, or is kept from before and says nothing.
+        self.connect.as_deref().is_some_and(|text| serde_json::from_str::<Connect>(text).is_ok_and(|c| c.native))
+    }
+
+    /// Whether it can be registered, its sidecar apart: that is looked at when it is taken out.
     ///
     /// # Errors
     /// The first thing that is wrong.
@@ -103,45 +129,55 @@ impl ServiceDefinition {
         if self.name.is_empty() {
             return Err(Refused::because("Missing service name"));
         }
-        if matches!(self.address.as_str(), "0.0.0.0" | "::" | "[::]") {
+        // Of a sidecar, Consul asks neither.
+        if !self.is_sidecar && matches!(self.address.as_str(), "0.0.0.0" | "::" | "[::]") {
             return Err(Refused::because("Invalid service address"));
         }
-        self.validate_weights()?;
-        self.validate_meta()?;
+        if let Some(why) = self.weights_fault() {
+            return Err(Refused::because(format!("Invalid Weights: {why}")));
+        }
+        if let Some(why) = self.meta_fault() {
+            return Err(Refused::because(format!("Invalid Service Meta: {why}")));
+        }
+        if !self.is_sidecar {
+            self.validate_mesh()?;
+        }
+        self.validate_checks("Invalid check")
+    }
+
+    pub(super) fn validate_checks(&self, invalid: &str) -> Result<(), Refused> {
         let checks = self.own_checks();
         for check in &checks {
-            check.validate().map_err(|e| Refused::because(format!("Invalid check: {e}")))?;
+            check.validate().map_err(|e| Refused::because(format!("{invalid}: {e}")))?;
         }
         for check in &checks {
             check.initial().map_err(|_| Refused::because("Status for checks must 'passing', 'warning', 'critical'"))?;
         }
         if checks.len() > CHECKS_MAX {
             let many = checks.len();
-            return Err(Refused::because(format!("Invalid check: {many} checks, at most {CHECKS_MAX} are allowed")));
+            return Err(Refused::because(format!("{invalid}: {many} checks, at most {CHECKS_MAX} are allowed")));
         }
         Ok(())
     }
 
-    fn validate_weights(&self) -> Result<(), Refused> {
-        let Some(weights) = self.weights else { return Ok(()) };
-        let refuse = |why: &str| Err(Refused::because(format!("Invalid Weights: {why}")));
+    pub(super) fn weights_fault(&self) -> Option<&'static str> {
+        let weights = self.weights?;
         if weights.passing < 1 {
-            refuse("Passing must be greater than 0")
+            Some("Passing must be greater than 0")
         } else if weights.warning < 0 {
-            refuse("Warning must be greater or equal than 0")
+            Some("Warning must be greater or equal than 0")
         } else if weights.passing > 65535 || weights.warning > 65535 {
-            refuse("DNS Weight must be between 0 and 65535")
+            Some("DNS Weight must be between 0 and 65535")
         } else {
-            Ok(())
+            None
         }
     }
 
-    fn validate_meta(&self) -> Result<(), Refused> {
-        let refuse = |why: String| Err(Refused::because(format!("Invalid Service Meta: {why}")));
+    pub(super) fn meta_fault(&self) -> Option<String> {
         if self.meta.len() > META_PAIRS_MAX {
-            return refuse(format!("Node metadata cannot contain more than {META_PAIRS_MAX} key/value pairs"));
+            return Some(format!("Node metadata cannot contain more than {META_PAIRS_MAX} key/value pairs"));
         }
-        for (key, value) in &self.meta {
+        self.meta.iter().find_map(|(key, value)| {
             let why = if key.is_empty() {
                 "Key cannot be blank".to_owned()
             } else if !key.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_')) {
@@ -153,11 +189,10 @@ impl ServiceDefinition {
             } else if value.len() > META_VALUE_CHARS_MAX {
                 format!("Value is too long (limit: {META_VALUE_CHARS_MAX} characters)")
             } else {
-                continue;
+                return None;
             };
-            return refuse(format!("Couldn't load metadata pair ('{key}', '{value}'): {why}"));
-        }
-        Ok(())
+            Some(format!("Couldn't load metadata pair ('{key}', '{value}'): {why}"))
+        })
     }
 
     /// Adds what Consul adds on an agent: an IP address is also the service's address of its family, in both networks.

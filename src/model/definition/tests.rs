@@ -79,3 +79,62 @@ fn a_definition_survives_being_stored() {
     let text = serde_json::to_string(&wanted).unwrap();
     assert_eq!(serde_json::from_str::<ServiceDefinition>(&text).unwrap(), wanted);
 }
+
+#[test]
+fn a_sidecar_takes_from_its_service_what_it_does_not_say() {
+    let pair = |key: &str| (key.into(), "1".into());
+    let asked = |sidecar: ServiceDefinition| ServiceDefinition {
+        port: 80,
+        address: "10.0.0.1".into(),
+        tags: vec!["t".into()],
+        meta: vec![pair("m")],
+        token: "secret".into(),
+        sidecar: Some(Box::new(sidecar)),
+        ..service(None, vec![])
+    };
+    let made = |sidecar| asked(sidecar).take_sidecar().expect("fit").expect("asked for");
+    let plain = made(ServiceDefinition::default());
+    assert_eq!((plain.id().as_str(), plain.port()), ("w1-sidecar-proxy", None));
+    let plain = plain.at(21000);
+    assert_eq!((plain.name.as_str(), plain.kind.as_str()), ("web-sidecar-proxy", "connect-proxy"));
+    assert_eq!((plain.address.as_str(), plain.token.as_str(), plain.port), ("10.0.0.1", "secret", 21000));
+    assert_eq!((&plain.tags[..], &plain.meta[..]), (&["t".into()][..], &[pair("m")][..]));
+    let proxy = plain.proxy_definition().expect("of ours");
+    assert_eq!((proxy.destination_service_name.as_str(), proxy.destination_service_id.as_str()), ("web", "w1"));
+    assert_eq!((proxy.local_service_address.as_str(), proxy.local_service_port), ("127.0.0.1", 80));
+    assert_eq!(plain.own_checks()[0].tcp, "127.0.0.1:21000");
+    assert_eq!(plain.own_checks()[1].alias_service, "w1");
+    assert_eq!(plain.validate(), Ok(()));
+    let own = ServiceDefinition {
+        port: 7,
+        tags: vec!["o".into()],
+        check: Some(ttl()),
+        proxy: Some(r#"{"LocalServiceAddress":"::1","LocalServicePort":9,"Mode":"direct"}"#.into()),
+        ..ServiceDefinition::default()
+    };
+    let own = made(own);
+    assert_eq!(own.port(), Some(7));
+    let own = own.at(7);
+    assert_eq!((own.tags[0].as_str(), own.own_checks().len()), ("o", 1));
+    let proxy = concat!(
+        r#"{"DestinationServiceName":"web","DestinationServiceID":"w1","LocalServiceAddress":"::1","#,
+        r#""LocalServicePort":9,"MeshGateway":{},"Expose":{},"Mode":"direct"}"#
+    );
+    assert_eq!(own.proxy.as_deref(), Some(proxy));
+    assert_eq!(asked(ServiceDefinition::default()).take_sidecar().map(|s| s.is_some()), Ok(true));
+    assert_eq!(service(None, vec![]).take_sidecar(), Ok(None));
+    let refused = asked(ServiceDefinition { check: Some(check(|c| c.http = "x".into())), ..Default::default() });
+    let why = "Invalid check in sidecar_service: Interval must be > 0 for Script, HTTP, or TCP checks";
+    assert_eq!(refused.clone().take_sidecar(), Err(Refused::because(why)));
+}
+
+#[test]
+fn a_sidecar_is_stored_by_itself() {
+    let mut with = service(None, vec![]);
+    with.sidecar = Some(Box::default());
+    let text = serde_json::to_string(&with).expect("JSON");
+    assert!(!text.contains("sidecar"), "{text}");
+    let sidecar = with.take_sidecar().expect("fit").expect("asked for").at(1);
+    let text = serde_json::to_string(&sidecar).expect("JSON");
+    assert_eq!(serde_json::from_str::<ServiceDefinition>(&text).expect("a definition"), sidecar);
+}
