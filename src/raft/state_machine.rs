@@ -100,14 +100,20 @@ impl StateMachine {
             Payload::Normal(proposal) => {
                 let term = log_id.leader_id.term;
                 let applied = machine::apply(&mut self.state, log_id.index, term, proposal.record());
+                #[cfg(test)]
+                super::tests::applied::note(&log_id, Some((&proposal, &applied.reply)));
                 batch.changes.extend(applied.changes);
                 Some(applied.reply)
             }
             Payload::Blank => {
+                #[cfg(test)]
+                super::tests::applied::note(&log_id, None);
                 self.state.note_blank(log_id.index);
                 None
             }
             Payload::Membership(membership) => {
+                #[cfg(test)]
+                super::tests::applied::note(&log_id, None);
                 self.state.note_blank(log_id.index);
                 self.membership = StoredMembership::new(Some(log_id), membership);
                 self.encoded_membership = codec::encode_stored_membership(&self.membership);

@@ -14,6 +14,7 @@ use openraft::StorageError;
 use openraft::testing::log::{StoreBuilder, Suite};
 use std::sync::Arc;
 
+pub(super) mod applied;
 mod cluster;
 pub(super) mod runtime;
 mod simulation;

@@ -70,7 +70,7 @@ pub(super) struct World {
     seed: u64,
     pub(super) trace: Arc<Trace>,
     pub(super) network: Network,
-    pub(super) check: Check,
+    pub(super) check: Arc<Check>,
     slots: Mutex<Vec<Slot>>,
     /// Clients stop.
     pub(super) closing: CancellationToken,
@@ -84,7 +84,7 @@ impl World {
         Arc::new(World {
             seed,
             network: Network::new(seed, trace.clone()),
-            check: Check::new(trace.clone()),
+            check: Arc::new(Check::new(trace.clone())),
             trace,
             slots: Mutex::default(),
             closing: CancellationToken::new(),
