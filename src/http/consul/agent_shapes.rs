@@ -73,6 +73,11 @@ impl Fields for AgentService<'_> {
             Some(("Port", _)) => test(Value::Int(self.port.into())),
             Some(("Weights", rest)) => self.weights.visit(rest, test),
             Some(("EnableTagOverride", _)) => test(Value::Bool(self.enable_tag_override)),
+            Some(("Proxy", rest)) => match &self.proxy {
+                Some(proxy) => proxy.visit(rest, test),
+                None => test(Value::Absent),
+            },
+            Some(("Connect", rest)) => self.connect.visit(rest, test),
             _ => test(Value::Absent),
         }
     }

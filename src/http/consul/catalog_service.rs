@@ -91,6 +91,8 @@ impl Fields for CatalogService<'_> {
             Some(("ServiceMeta", rest)) => filter::pairs(self.service_meta.0, rest, test),
             Some(("ServicePort", _)) => test(Value::Int(self.service_port.into())),
             Some(("ServiceEnableTagOverride", _)) => test(Value::Bool(self.service_enable_tag_override)),
+            Some(("ServiceProxy", rest)) => self.service_proxy.visit(rest, test),
+            Some(("ServiceConnect", rest)) => self.service_connect.visit(rest, test),
             _ => test(Value::Absent),
         }
     }

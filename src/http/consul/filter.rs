@@ -1,5 +1,6 @@
 //! What `filter=` can select in Consul's documents.
 
+use super::mesh_filter::{CONNECT, PROXY};
 use super::shapes::{Addresses, HealthCheck, Node, NodeService};
 use crate::http::call::Call;
 use crate::http::error::Error;
@@ -33,6 +34,8 @@ pub(super) const SERVICE: &[Field] = &[
     Field::new("Port", Kind::Int),
     Field::new("Weights", WEIGHTS),
     Field::new("EnableTagOverride", Kind::Bool),
+    Field::new("Proxy", PROXY),
+    Field::new("Connect", CONNECT),
 ];
 
 /// Of checks.
@@ -74,6 +77,8 @@ pub(super) const CATALOG_SERVICE: &[Field] = &[
     Field::new("ServiceMeta", TEXT_MAP),
     Field::new("ServicePort", Kind::Int),
     Field::new("ServiceEnableTagOverride", Kind::Bool),
+    Field::new("ServiceProxy", PROXY),
+    Field::new("ServiceConnect", CONNECT),
 ];
 
 /// Of internal/ui/nodes.
@@ -144,6 +149,8 @@ impl Fields for NodeService<'_> {
             Some(("Port", _)) => test(Value::Int(self.port.into())),
             Some(("Weights", rest)) => self.weights.visit(rest, test),
             Some(("EnableTagOverride", _)) => test(Value::Bool(self.enable_tag_override)),
+            Some(("Proxy", rest)) => self.proxy.visit(rest, test),
+            Some(("Connect", rest)) => self.connect.visit(rest, test),
             _ => test(Value::Absent),
         }
     }

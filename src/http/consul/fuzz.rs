@@ -21,6 +21,9 @@ pub(crate) fn body(which: u8, text: &str) {
         _ => {
             if let Ok(mut service) = ServiceBody::decode(&body, "Name") {
                 let _ = service.0.validate();
+                if let Ok(Some(sidecar)) = service.0.take_sidecar() {
+                    let _ = sidecar.at(1).validate();
+                }
                 service.0.add_default_addresses();
                 if let Err(error) = service.into_instance() {
                     assert!(!error.text.is_empty(), "{text}");

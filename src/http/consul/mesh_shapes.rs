@@ -2,6 +2,7 @@
 
 use crate::http::json::{Json, Raw, parse};
 use crate::model::Instance;
+use crate::model::definition::ProxyDefinition;
 use serde::ser::{Error, Serialize, SerializeMap, Serializer};
 use std::borrow::Cow;
 
@@ -30,6 +31,11 @@ impl<'a> Proxy<'a> {
     pub(super) fn of_own(instance: &'a Instance) -> Option<Proxy<'a>> {
         let is_proxy = PROXIES.contains(&super::shapes::kind(instance));
         is_proxy.then(|| Proxy { own: true, ..Proxy::of(instance) })
+    }
+
+    /// The settings themselves; what cannot be read is not set.
+    pub(super) fn definition(&self) -> ProxyDefinition {
+        self.stored.and_then(|text| ProxyDefinition::parse(text).ok()).unwrap_or_default()
     }
 
     /// The service that a proxy takes connections for.

@@ -26,6 +26,7 @@ mod kv;
 mod kv_write;
 mod member;
 mod mesh;
+mod mesh_filter;
 mod mesh_shapes;
 mod metrics;
 mod near;
