@@ -8,7 +8,7 @@ use super::rounds::Rounds;
 use super::state_machine::Published;
 use super::status::{self, Status};
 use super::types::{Node, Proposal, Raft, TypeConfig};
-use super::{failover, purge, superseded};
+use super::{failover, purge, superseded, unfinished};
 use crate::clock::Clock;
 use crate::command::{Command, Record, Reply};
 use crate::machine::State;
@@ -154,6 +154,7 @@ impl Handle {
                 tokio::spawn(proposer::run(raft.clone(), jobs)).abort_handle(),
                 tokio::spawn(failover::run(raft.clone(), link)).abort_handle(),
                 tokio::spawn(superseded::run(weak.clone(), ending.0, ending.1)).abort_handle(),
+                tokio::spawn(unfinished::run(weak.clone(), raft.clone())).abort_handle(),
                 tokio::spawn(catch_up(weak, raft)).abort_handle(),
             ]
         });

@@ -6,6 +6,7 @@ use super::handle::Handle;
 use super::link::CallError;
 use super::recovery::FORMER_MAX;
 use super::types::{LogId, Node};
+use super::unfinished;
 use crate::proto::internal as pb;
 use crate::proto::internal::call_request::Body as Question;
 use crate::proto::internal::call_response::Body as Answer;
@@ -234,6 +235,17 @@ impl Handle {
             return Err(ProposeError::Refused("Need at least one voter in configuration: {[]}".to_owned()));
         }
         self.change(ChangeMembers::RemoveVoters(BTreeSet::from([id]))).await
+    }
+
+    /// Makes the second step of a change whose leader died after the first one.
+    pub(super) async fn end_change(&self) -> Result<(), ProposeError> {
+        let _one = self.inner().changing.lock().await;
+        if !unfinished::waits_for_us(&self.raft().server_metrics().borrow_watched()) {
+            return Ok(());
+        }
+        tracing::info!("a change of the members was begun by a leader that is gone, ending it");
+        // Nothing is added: what is between two configurations goes on to the second one.
+        self.change(ChangeMembers::AddVoterIds(BTreeSet::new())).await
     }
 
     async fn change(&self, change: ChangeMembers<u64, Node>) -> Result<(), ProposeError> {

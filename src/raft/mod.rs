@@ -34,6 +34,7 @@ mod status;
 mod superseded;
 mod transfer;
 mod types;
+mod unfinished;
 mod wire;
 
 #[cfg(test)]

@@ -163,11 +163,12 @@ fn nothing_is_lost() {
 
 /// Seeds that found defects: a leader that led on after a restart although it had lost entries that others had from it
 /// (1, 17), a follower that said it had caught up without the end of its log (25), two leaders in one term (2004, 3060), a
-/// nemesis that took a change for done before it was agreed on (40788). There were no clients of locks then, and with
+/// nemesis that took a change for done before it was agreed on (40788), changes of the members whose leader did not live to
+/// end them (53642, 54085, 54548). There were no clients of locks then, and with
 /// them these seeds would give other runs.
 #[test]
 fn what_once_failed_passes() {
-    check_seeds(&[1, 17, 25, 2004, 3060, 40788], Script { steps: STEPS, locks: false });
+    check_seeds(&[1, 17, 25, 2004, 3060, 40788, 53642, 54085, 54548], Script { steps: STEPS, locks: false });
 }
 
 #[test]

@@ -37,10 +37,12 @@ impl World {
     pub(super) fn settled(&self) -> bool {
         let Some((_, leader)) = self.leader() else { return false };
         let status = leader.handle.status();
-        let newest =
-            leader.handle.raft().server_metrics().borrow_watched().membership_config.log_id().map(|id| id.index);
-        // Until it is committed, the configuration before it counts, too.
-        if newest.is_none_or(|index| index > status.committed) {
+        let metrics = leader.handle.raft().server_metrics();
+        let newest = metrics.borrow_watched().membership_config.clone();
+        // Until it is committed, the configuration before it counts, too; and the one that a change comes from, until
+        // the change is at its end.
+        let agreed = newest.log_id().is_some_and(|id| id.index <= status.committed);
+        if !agreed || newest.get_joint_config().len() > 1 {
             return false;
         }
         let members = status.members;
