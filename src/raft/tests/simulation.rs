@@ -173,7 +173,7 @@ fn what_once_failed_passes() {
 
 #[test]
 fn the_same_seed_gives_the_same_trace() {
-    let (script, mut tallies) = (Script { steps: 8, locks: true }, String::new());
+    let script = Script { steps: 8, locks: true };
     for seed in 1_000..1_002 {
         let (one, two) = (run(seed, script).expect("passes"), run(seed, script).expect("passes"));
         if let Some(at) = one.iter().zip(&two).position(|(one, two)| one != two) {
@@ -182,24 +182,5 @@ fn the_same_seed_gives_the_same_trace() {
         }
         assert_eq!(one.len(), two.len(), "seed {seed}");
         assert!(one.len() > 500, "seed {seed} does next to nothing");
-        tallies.extend(one.into_iter().filter(|line| line.contains("in the log: ")));
-    }
-    for what in [
-        "acquire_lock done",
-        "acquire_lock refused",
-        "acquire_lock taken",
-        "acquire_lock waits",
-        "close_session done",
-        "expire done",
-        "expire nothing",
-        "proclaim done",
-        "proclaim refused",
-        "put taken",
-        "release_lock done",
-        "release_lock refused",
-        "txn done",
-        "txn not held",
-    ] {
-        assert!(tallies.contains(what), "no {what}: {tallies}");
     }
 }

@@ -23,8 +23,8 @@ struct Locker {
     caller: Caller,
     /// Its session, unless that is known to be over.
     session: Option<SessionId>,
-    /// Tokens that it got last, held or not any more.
-    tokens: [Option<u64>; LOCKS.len()],
+    /// The token that it got last, held or not any more, and the one before.
+    tokens: [[Option<u64>; 2]; LOCKS.len()],
     /// Sessions may depend on the node.
     has_node: bool,
     written: u64,
@@ -34,7 +34,7 @@ struct Locker {
 pub(super) async fn run(world: Arc<World>, number: u64) {
     let dice = world.dice(300 + number);
     let caller = Caller { world, name: format!("l{number}"), dice };
-    let mut locker = Locker { caller, session: None, tokens: [None; 3], has_node: false, written: 0 };
+    let mut locker = Locker { caller, session: None, tokens: [[None; 2]; LOCKS.len()], has_node: false, written: 0 };
     locker.register_node().await;
     while !locker.caller.closing() {
         locker.caller.rest().await;
@@ -115,20 +115,28 @@ impl Locker {
         let (value, wait) = (self.value().into(), self.caller.dice.below(2) == 0);
         let acquire = AcquireLock { kind, name: name.into(), session, value, permits, wait };
         if let Some(Ok(Outcome::Lock { token: Some(token), .. })) = self.ask(Command::AcquireLock(acquire)).await {
-            self.tokens[lock] = Some(token);
+            let [last, before] = &mut self.tokens[lock];
+            if *last != Some(token) {
+                *before = last.replace(token);
+            }
         }
     }
 
-    /// Writes with the token that it got last, even if that is stale by now.
+    /// The token of a lock, which may be stale; at times it is for certain.
+    fn token(&mut self, lock: usize) -> Option<u64> {
+        let old = self.caller.dice.below(4) == 0;
+        self.tokens[lock][usize::from(old)]
+    }
+
     async fn proclaim(&mut self, lock: usize) {
-        let Some(token) = self.tokens[lock] else { return };
+        let Some(token) = self.token(lock) else { return };
         let (kind, name, _) = LOCKS[lock];
         let value = self.value().into();
         self.ask(Command::Proclaim(Proclaim { kind, name: name.into(), token, value })).await;
     }
 
     async fn release(&mut self, lock: usize, session: SessionId) {
-        let Some(token) = self.tokens[lock] else { return };
+        let Some(token) = self.token(lock) else { return };
         let (kind, name, _) = LOCKS[lock];
         // One that was refused may be asked for again, so it is not told to the check.
         let release = ReleaseLock { kind, name: name.into(), session, token: Some(token) };
