@@ -273,12 +273,15 @@ impl<'a> Writer<'a> {
         }
     }
 
-    /// Stores a new session.
+    /// Stores a session. A restored one may take the place of one that was bound to another node.
     pub(super) fn store_session(&mut self, session: Session) -> Arc<Session> {
         let session = Arc::new(session);
         self.state.meta.sessions_revision = self.revision();
-        self.state.index_session(&session);
         let before = self.state.sessions.insert(session.clone());
+        if let Some(before) = &before {
+            self.state.unindex_session(before);
+        }
+        self.state.index_session(&session);
         self.changed(What::Session { before, after: Some(session.clone()) });
         session
     }
