@@ -142,6 +142,9 @@ fn damaged_packets_without_number_do_no_harm() {
         }
         // An answer that nobody reads may come back as an error of the next send.
         let _ = socket.send(&packet);
+        // Never more on the way than the server's socket holds: the good question would be dropped with the rest.
+        if number % 50 == 49 {
+            assert_dns_lives(&server);
+        }
     }
-    assert_dns_lives(&server);
 }
