@@ -1,6 +1,6 @@
 //! The client libraries of the ecosystem, unmodified, against this server: their own tests where they carry some, else
-//! a program that calls every method. What runs and what is expected is in `tests/ecosystem`; this starts it, one test
-//! per client, and a tool that is missing is told loudly and skipped.
+//! a program that calls every method. Of the Go client's harness one wait is left out. What runs and what is expected is
+//! in `tests/ecosystem`; this starts it, one test per client, and a tool that is missing is told loudly and skipped.
 
 use std::path::Path;
 use std::process::Command;

@@ -1,81 +1,27 @@
 """The suites: what each needs, how it runs, and the outcome of each of its tests, `pass` or `fail`.
 
 The clients' sources and their own tests come from the package registries, at the versions of the lock files beside
-this; nothing of them is changed. What is built or downloaded goes into a work folder and is used again.
+this; nothing of the clients is changed. What is built or downloaded goes into a work folder and is used again.
 """
 
 import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import tarfile
 from xml.etree import ElementTree
 
 from expected import List
+from go_client import go_api
 from servers import Kind, Program, Server
+from steps import SuiteFailed, environment, execute, keep_log, run_tests, tool
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 PY_CONSUL = "1.8.0"
 # py-consul's suite runs each test once for each of these images; here they are all the same server.
 PY_CONSUL_IMAGE = "1.22.0"
 RS_CONSUL = "0.15.0"
-# No suite may take longer.
-SUITE_SECONDS = 900
-# One more than tests of the Go client that have ever panicked in one run, and some.
-GO_RUNS_MAX = 8
-
-
-class ToolMissing(Exception):
-    """Something that must be installed is not."""
-
-
-class SuiteFailed(Exception):
-    """The suite could not run at all."""
-
-
-def tool(name, *version):
-    if shutil.which(name) is None or subprocess.run([name, *version], capture_output=True, check=False).returncode:
-        raise ToolMissing(f"{name} is not installed")
-
-
-def execute(command, **options):
-    """Runs a step that must succeed."""
-    done = subprocess.run(command, capture_output=True, text=True, check=False, **options)
-    if done.returncode:
-        raise SuiteFailed(f"{' '.join(command)}: exit status {done.returncode}\n{done.stdout}{done.stderr}")
-    return done.stdout
-
-
-def run_tests(command, **options):
-    """Runs tests; what they have started and not stopped is ended with them."""
-    pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, start_new_session=True, **options) as tests:
-        try:
-            out, err = tests.communicate(timeout=SUITE_SECONDS)
-        except subprocess.TimeoutExpired as late:
-            raise SuiteFailed(f"{command[0]} has not ended within {SUITE_SECONDS} s") from late
-        finally:
-            try:
-                os.killpg(tests.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
-    return subprocess.CompletedProcess(command, tests.returncode, out, err)
-
-
-def environment(**more):
-    """The environment without what would lead a client elsewhere."""
-    kept = {k: v for k, v in os.environ.items() if not k.startswith(("CONSUL_", "LICTOR_"))}
-    return {**kept, **more}
-
-
-def keep_log(work, suite, text):
-    path = os.path.join(work, f"{suite}.log")
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(text)
-    return path
 
 
 def junit(path):
@@ -86,60 +32,6 @@ def junit(path):
         name = "::".join(filter(None, (case.get("classname"), case.get("name"))))
         outcomes[name] = "fail" if bad else "pass"
     return outcomes
-
-
-def go_outcomes(output):
-    """Of the tests themselves; the cases inside a test come and go with it."""
-    outcomes = {}
-    for line in output.splitlines():
-        event = json.loads(line) if line.startswith("{") else {}
-        if event.get("Test") and event["Action"] in ("pass", "fail", "skip") and "/" not in event["Test"]:
-            outcomes[event["Test"]] = "pass" if event["Action"] == "pass" else "fail"
-    return outcomes
-
-
-def go_api(version):
-    """The Go client's own tests; they start `consul` from the path for nearly every test."""
-
-    def suite(server: Program, work):
-        tool("go", "version")
-        name = f"go-api-{version}"
-        module = os.path.join(HERE, f"go-{version}")
-        bin_dir = os.path.join(work, f"bin-{server.kind.value}")
-        os.makedirs(bin_dir, exist_ok=True)
-        link = os.path.join(bin_dir, "consul")
-        if os.path.lexists(link):
-            os.remove(link)
-        target = server.path if server.kind is Kind.LICTOR else os.path.join(HERE, "older-consul")
-        os.symlink(target, link)
-        env = environment(PATH=f"{bin_dir}:{os.environ['PATH']}", OLDER_CONSUL=server.path, GOFLAGS="-mod=readonly")
-        # The tests mostly wait for servers, so more of them than cores run at once.
-        command = ["go", "test", "-json", "-count=1", "-timeout=10m", "github.com/hashicorp/consul/api"]
-        outcomes, output = {}, ""
-        # A test that panics ends all that come after it: those run again without it.
-        for _ in range(GO_RUNS_MAX):
-            skip = [f"-skip=^({'|'.join(outcomes)})$"] if outcomes else []
-            done = run_tests([*command, "-parallel=8", *skip], cwd=module, env=env)
-            output += done.stdout + done.stderr
-            found = go_outcomes(done.stdout)
-            outcomes.update(found)
-            if not found or "panic: " not in done.stdout or "test timed out" in done.stdout:
-                break
-        log = keep_log(work, name, output)
-        if not outcomes:
-            raise SuiteFailed(f"go test ran nothing, see {log}\n{output[-4000:]}")
-        # A server must be up within two seconds there, which a busy machine may miss: again, by themselves.
-        wanted = List.read(name)
-        for parallel in (2, 1):
-            missed = [test for test, outcome in outcomes.items() if outcome == "fail" and wanted.passes(server.kind, test)]
-            if missed:
-                only = [f"-parallel={parallel}", f"-run=^({'|'.join(missed)})$"]
-                again = run_tests([*command, *only], cwd=module, env=env)
-                keep_log(work, f"{name}-again-{parallel}", again.stdout + again.stderr)
-                outcomes.update(go_outcomes(again.stdout))
-        return outcomes
-
-    return suite
 
 
 def py_consul(server: Program, work):
