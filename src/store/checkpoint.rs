@@ -10,12 +10,17 @@ use crate::machine::{Change, Event, State};
 use redb::{Database, ReadTransaction, ReadableDatabase, TableError};
 use std::io;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
 use tokio::sync::{Notify, oneshot, watch};
 
 /// redb's cache for the checkpoint, in bytes.
 pub(super) const CACHE: usize = 4 << 20;
 /// Changes that wait for the disk before applying must wait for it: some seconds of a fast disk's work.
-const PENDING_LIMIT: usize = 65_536;
+const PENDING_LIMIT: usize = 49_152;
+/// Changes that wait from which on applying is slowed down, more with each, so that it need not come to a stop.
+const BRAKE_FROM: usize = PENDING_LIMIT / 2;
+/// How much each further change delays the next batch: 3 ms just before the limit.
+const BRAKE_PER_CHANGE: Duration = Duration::from_nanos(125);
 /// Changes after which the writer does not wait for its second to pass.
 pub(super) const PENDING_TARGET: usize = 16_384;
 
@@ -199,9 +204,10 @@ impl Checkpoint {
         }
     }
 
-    /// Hands over an applied batch. Waits only when the disk is far behind.
+    /// Hands over an applied batch. Waits only when the disk is behind: a little at first, and at the limit until there
+    /// is room.
     pub async fn push(&self, delta: Delta) {
-        loop {
+        let pending = loop {
             let room = self.shared.room.notified();
             {
                 let mut inbox = self.shared.inbox();
@@ -213,10 +219,13 @@ impl Checkpoint {
                     if idle || (before < PENDING_TARGET && inbox.changes.len() >= PENDING_TARGET) {
                         self.shared.wake();
                     }
-                    return;
+                    break inbox.changes.len();
                 }
             }
             room.await;
+        };
+        if let Some(behind @ 1..) = pending.checked_sub(BRAKE_FROM) {
+            tokio::time::sleep(BRAKE_PER_CHANGE * behind as u32).await;
         }
     }
 

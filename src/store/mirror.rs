@@ -27,10 +27,12 @@ const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 const TRIM_SLICE: u64 = 16_384;
 
 /// Lets other threads go first: nobody waits for a checkpoint, but whoever waits for a write shares the processor with it.
+/// On one busy core this leaves it a fifteenth, and whatever is idle while the log waits for the disk: a burst of writes is
+/// copied when it is over, and one that goes on for seconds is braked by [`super::Checkpoint::push`].
 fn step_back() {
     // Elsewhere it would be the whole process. Where it is refused, some answers are later and nothing is wrong.
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::nice(5);
+    let _ = rustix::process::nice(12);
 }
 
 /// How much history of changes the file holds.

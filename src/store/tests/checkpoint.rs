@@ -6,6 +6,8 @@ use crate::store::fault::{Disk, Fault};
 use crate::store::tables::{self, FORMAT, META_FORMAT, STATE_FILE};
 use crate::store::{Checkpoint, Fatal, Loaded, Medium, StoreError};
 use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::time::Instant;
 
 fn open(disk: &Disk) -> (Checkpoint, Loaded) {
     Checkpoint::open(&Medium::Simulated(disk.clone()), CLUSTER, Fatal::new()).expect("opens")
@@ -31,6 +33,38 @@ async fn a_flush_makes_everything_before_it_durable() {
     assert_eq!(state.meta(), loaded.state.meta());
     assert_eq!(0, loaded.floor);
     assert_eq!(vec![1, 2, 3], loaded.events.iter().map(|e| e.revision).collect::<Vec<_>>());
+}
+
+/// In virtual time, on a disk that takes seconds.
+#[tokio::test(start_paused = true)]
+async fn applying_is_braked_before_it_must_wait_for_room() {
+    let disk = Disk::in_tasks(1);
+    let (checkpoint, _) = open(&disk);
+    disk.slow_down(10_000);
+    let (mut state, mut next) = (State::new(), 1);
+    let mut push = async || {
+        let delta = batch(&mut state, next, (0..2048).map(|key| format!("key {key}")));
+        next = delta.position.index + 1;
+        let begun = Instant::now();
+        checkpoint.push(delta).await;
+        begun.elapsed()
+    };
+    // The writer takes the first 16,384 when they are together, and is away with them.
+    for _ in 0..8 {
+        assert_eq!(Duration::ZERO, push().await);
+    }
+    tokio::task::yield_now().await;
+    let mut waits = Vec::new();
+    for _ in 0..24 {
+        waits.push(push().await);
+    }
+    let (free, braked) = waits.split_at(12);
+    assert!(free.iter().all(Duration::is_zero), "{waits:?}");
+    assert!(braked.is_sorted() && braked[0] < braked[11], "{waits:?}");
+    assert!(!braked[0].is_zero() && braked[11] < Duration::from_millis(5), "{waits:?}");
+    assert!(push().await > Duration::from_secs(1), "at the limit there is no room until the disk is done");
+    disk.slow_down(0);
+    checkpoint.close().await.expect("closes");
 }
 
 #[tokio::test]
