@@ -20,10 +20,8 @@ def module_without_wait(module, folder):
 
     Of the tests that wait so, nearly all ask for nothing of Connect, and a server without it could show nothing.
     """
-    found = execute(["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", HARNESS], cwd=module).strip()
-    if not found:
-        execute(["go", "mod", "download"], cwd=module)
-        found = execute(["go", "list", "-mod=readonly", "-m", "-f", "{{.Dir}}", HARNESS], cwd=module).strip()
+    # What is there already is not downloaded again.
+    found = json.loads(execute(["go", "mod", "download", "-json", HARNESS], cwd=module))["Dir"]
     shutil.rmtree(folder, ignore_errors=True)
     # What the registry gave cannot be written: files without their modes, folders with what lets us write and remove.
     shutil.copytree(found, folder, copy_function=shutil.copyfile)
