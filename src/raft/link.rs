@@ -1,6 +1,7 @@
 //! What this server says to others: who it is, whom it means, and how it reads their refusals.
 
 use super::error::ProposeError;
+use super::haste::Haste;
 use super::peers::{Peers, Unreached};
 use super::places::Places;
 use super::types::Node;
@@ -29,6 +30,7 @@ pub(super) struct Link {
     /// It has no disk that could block it.
     pub(super) in_memory: bool,
     pub(super) places: Places,
+    pub(super) haste: Haste,
 }
 
 /// Why a question has no answer of its own kind.
@@ -49,9 +51,8 @@ impl CallError {
     /// As the error of a write that was sent to a leader.
     pub(super) fn of_write(self) -> ProposeError {
         match self {
-            CallError::Unreached(Unreached::NotSent(_)) | CallError::Refused(Code::NotLeader, _) => {
-                ProposeError::NoLeader { hint: None }
-            }
+            CallError::Unreached(Unreached::NotSent(_) | Unreached::Unknown(_))
+            | CallError::Refused(Code::NotLeader, _) => ProposeError::NoLeader { hint: None },
             CallError::Refused(Code::WrongCluster | Code::WrongServer | Code::Superseded, _) => {
                 ProposeError::NoLeader { hint: None }
             }
@@ -68,7 +69,8 @@ impl Link {
     pub(super) fn new(peers: Arc<dyn Peers>, id: u64, in_memory: bool) -> Link {
         let (cluster, former) = (Arc::default(), Arc::default());
         let superseded = watch::Sender::new(None);
-        Link { peers, cluster, former, superseded, id, in_memory, places: Places::default() }
+        let (places, haste) = (Places::default(), Haste::default());
+        Link { peers, cluster, former, superseded, id, in_memory, places, haste }
     }
 
     /// From now on the server is in `cluster`. Only the first call counts.
@@ -95,15 +97,18 @@ impl Link {
     ) -> Result<Answer, CallError> {
         let request = CallRequest { cluster: self.cluster_bytes(), from: self.id, to, body: Some(question) };
         match self.peers.call(address, request, limit).await?.body {
-            Some(Answer::Refusal(refusal)) => {
-                if refusal.code() == Code::Superseded {
-                    self.superseded.send_replace(Some(refusal.message.clone()));
-                }
-                Err(CallError::Refused(refusal.code(), refusal.message))
-            }
+            Some(Answer::Refusal(refusal)) => Err(self.refused(refusal)),
             Some(answer) => Ok(answer),
             None => Err(CallError::Confused),
         }
+    }
+
+    /// A refusal, which may mean that this server must stop.
+    pub(super) fn refused(&self, refusal: Refusal) -> CallError {
+        if refusal.code() == Code::Superseded {
+            self.superseded.send_replace(Some(refusal.message.clone()));
+        }
+        CallError::Refused(refusal.code(), refusal.message)
     }
 
     /// [`Link::ask`] for a known server.

@@ -2,11 +2,13 @@
 
 use super::link::{CallError, Link};
 use super::peers::Unreached;
+use super::session::{Opening, Session};
 use super::types::{Node, Snapshot, TypeConfig, Vote};
 use super::{transfer, wire};
 use crate::proto::internal::call_request::Body as Question;
 use crate::proto::internal::call_response::Body as Answer;
 use crate::store::Image;
+use futures::Stream;
 use openraft::errors::{NetworkError, RPCError, ReplicationClosed, StreamingError, Unreachable};
 use openraft::network::{Backoff, RPCOption, RaftNetworkFactory, RaftNetworkV2};
 use openraft::raft::{
@@ -36,9 +38,9 @@ pub(super) struct Peer {
     target: (u64, Node),
 }
 
-fn failed(error: &CallError) -> RPCError<TypeConfig> {
+pub(super) fn failed(error: &CallError) -> RPCError<TypeConfig> {
     match error {
-        CallError::Unreached(Unreached::NotSent(_)) | CallError::Refused(..) => {
+        CallError::Unreached(Unreached::NotSent(_) | Unreached::Unknown(_)) | CallError::Refused(..) => {
             RPCError::Unreachable(Unreachable::new(error))
         }
         CallError::Unreached(Unreached::NoAnswer(_)) | CallError::Confused => {
@@ -47,7 +49,7 @@ fn failed(error: &CallError) -> RPCError<TypeConfig> {
     }
 }
 
-fn damaged(error: &io::Error) -> RPCError<TypeConfig> {
+pub(super) fn damaged(error: &io::Error) -> RPCError<TypeConfig> {
     RPCError::Network(NetworkError::new(error))
 }
 
@@ -78,6 +80,15 @@ impl RaftNetworkV2<TypeConfig> for Peer {
             Answer::Append(appended) => wire::appended_in(appended).map_err(|e| damaged(&e)),
             _ => Err(failed(&CallError::Confused)),
         }
+    }
+
+    fn stream_append<'s, S>(&'s mut self, input: S, option: RPCOption) -> Opening<'s>
+    where
+        S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
+    {
+        let limit = option.hard_ttl().max(ANSWER);
+        let session = Session::new(self.link.clone(), self.target.clone(), input, limit);
+        Box::pin(std::future::ready(Ok(session.run())))
     }
 
     async fn vote(

@@ -1,11 +1,14 @@
 //! The way to other servers, as raft sees it: questions and answers in protobuf. Who carries them (gRPC, or a simulation
 //! that loses, delays and reorders them) is not its business.
 
-use crate::proto::internal::{CallRequest, CallResponse, InstallHead, InstallSnapshotResponse, LingerRequest};
+use crate::proto::internal::{
+    CallRequest, CallResponse, InstallHead, InstallSnapshotResponse, LingerRequest, ReplicateRequest, ReplicateResponse,
+};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use std::time::Duration;
+use tokio_stream::wrappers::ReceiverStream;
 
 /// Why a server gave no answer.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,7 +19,15 @@ pub enum Unreached {
     /// It may have seen the question.
     #[error("did not answer: {0}")]
     NoAnswer(String),
+    /// It is of an earlier version, which does not know such questions.
+    #[error("does not know the question: {0}")]
+    Unknown(String),
 }
+
+/// What is sent with [`Peers::replicate`], as it comes.
+pub type Requests = ReceiverStream<ReplicateRequest>;
+/// Answers to what is sent with [`Peers::replicate`], until the connection breaks or either side ends it.
+pub type Replies = BoxStream<'static, Result<ReplicateResponse, Unreached>>;
 
 /// How [`Peers::linger`] ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +47,9 @@ pub trait Peers: Send + Sync + 'static {
         request: CallRequest,
         limit: Duration,
     ) -> BoxFuture<'static, Result<CallResponse, Unreached>>;
+
+    /// Opens a way to the server at `address` on which questions arrive in their order, and so do the answers.
+    fn replicate(&self, address: &str, requests: Requests) -> BoxFuture<'static, Result<Replies, Unreached>>;
 
     /// Sends a snapshot on a connection of its own, so that it never stands before heartbeats.
     fn install_snapshot(
@@ -57,6 +71,10 @@ const ALONE: &str = "this server was started without a listener for other server
 
 impl Peers for NoPeers {
     fn call(&self, _: &str, _: CallRequest, _: Duration) -> BoxFuture<'static, Result<CallResponse, Unreached>> {
+        Box::pin(std::future::ready(Err(Unreached::NotSent(ALONE.to_owned()))))
+    }
+
+    fn replicate(&self, _: &str, _: Requests) -> BoxFuture<'static, Result<Replies, Unreached>> {
         Box::pin(std::future::ready(Err(Unreached::NotSent(ALONE.to_owned()))))
     }
 

@@ -4,7 +4,7 @@ use super::error::ProposeError;
 use super::handle::Handle;
 use super::link::refuse;
 use super::transfer::Arrival;
-use super::types::Snapshot;
+use super::types::{Snapshot, TypeConfig};
 use super::{codec, superseded, wire};
 use crate::command::Record;
 use crate::command::codec::encode_reply;
@@ -12,9 +12,12 @@ use crate::proto::internal as pb;
 use crate::proto::internal::call_request::Body as Question;
 use crate::proto::internal::call_response::Body as Answer;
 use crate::proto::internal::refusal::Code;
+use crate::proto::internal::replicate_response::Body;
 use bytes::Bytes;
 use futures::{Stream, StreamExt};
+use openraft::raft::{AppendEntriesRequest, StreamAppendError};
 use std::io;
+use std::sync::{Arc, OnceLock};
 
 type Outcome = Result<Answer, (Code, String)>;
 
@@ -24,6 +27,10 @@ fn failed(error: impl std::fmt::Display) -> (Code, String) {
 
 fn damaged(error: io::Error) -> (Code, String) {
     (Code::Refused, error.to_string())
+}
+
+fn refusal_of((code, message): (Code, String)) -> Body {
+    Body::Refusal(pb::Refusal { code: code.into(), message })
 }
 
 /// Why a write was not done, in words for another server.
@@ -99,8 +106,12 @@ impl Handle {
                 done.map_err(failed)?.map_err(|e| (Code::Refused, e.to_string()))?;
                 Answer::Transfer(pb::Done {})
             }
-            Question::Propose(propose) => self.serve_propose(&propose.record).await?,
+            Question::Propose(propose) => {
+                self.link().haste.note(from);
+                self.serve_propose(&propose.record).await?
+            }
             Question::ReadIndex(read) => {
+                self.link().haste.note(from);
                 let index = self.read_index_here(read.lease).await.map_err(of_write)?;
                 Answer::ReadIndex(pb::ReadIndexed { index })
             }
@@ -132,6 +143,46 @@ impl Handle {
             }
             Question::Ask(question) => Answer::Ask(self.serve_ask(question).await?),
         })
+    }
+
+    /// Takes entries from the leader as they come, and answers in their order; see the `Replicate` call.
+    pub fn serve_replication(
+        &self,
+        requests: impl Stream<Item = pb::ReplicateRequest> + Send + 'static,
+    ) -> impl Stream<Item = pb::ReplicateResponse> + Send + 'static {
+        let refused = Arc::new(OnceLock::new());
+        let (handle, refusing) = (self.clone(), refused.clone());
+        let entries = requests.scan((), move |(), request| {
+            let entries = handle.take_entries(request).map_err(|why| {
+                // The first ends it.
+                let _ = refusing.set(why);
+            });
+            std::future::ready(entries.ok())
+        });
+        let handle = self.clone();
+        let answers = self.raft().stream_append(entries).map(move |result| {
+            let body = match result {
+                Ok(result) => {
+                    if !matches!(result, Err(StreamAppendError::HigherVote(_))) {
+                        handle.note_contact();
+                    }
+                    Body::Append(wire::replicated_out(result))
+                }
+                Err(fatal) => refusal_of(failed(fatal)),
+            };
+            pb::ReplicateResponse { body: Some(body) }
+        });
+        let end = futures::stream::once(async move { refused.get().cloned() });
+        answers.chain(end.filter_map(|why| {
+            let body = why.map(refusal_of);
+            std::future::ready(body.map(|body| pb::ReplicateResponse { body: Some(body) }))
+        }))
+    }
+
+    fn take_entries(&self, request: pb::ReplicateRequest) -> Result<AppendEntriesRequest<TypeConfig>, (Code, String)> {
+        self.check_meant(&request.cluster, request.to, false)?;
+        let append = request.append.ok_or_else(|| (Code::Refused, "there are no entries".to_owned()))?;
+        wire::append_in(append).map_err(damaged)
     }
 
     async fn serve_propose(&self, record: &[u8]) -> Outcome {

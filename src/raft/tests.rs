@@ -17,6 +17,7 @@ use std::sync::Arc;
 pub(super) mod applied;
 mod cluster;
 pub(super) mod runtime;
+mod session;
 mod simulation;
 
 struct Builder;

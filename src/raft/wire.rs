@@ -3,7 +3,10 @@
 use super::codec::{self, decode_entry, encode_entry};
 use super::types::{LogId, Snapshot, TypeConfig, Vote};
 use crate::proto::internal as pb;
-use openraft::raft::{AppendEntriesRequest, AppendEntriesResponse, TransferLeaderRequest, VoteRequest, VoteResponse};
+use openraft::raft::{
+    AppendEntriesRequest, AppendEntriesResponse, StreamAppendError, StreamAppendResult, TransferLeaderRequest,
+    VoteRequest, VoteResponse,
+};
 use std::io;
 
 fn missing(what: &str) -> io::Error {
@@ -65,6 +68,34 @@ pub(super) fn appended_in(appended: pb::Appended) -> io::Result<AppendEntriesRes
         Code::Conflict => AppendEntriesResponse::Conflict,
         Code::HigherVote => AppendEntriesResponse::HigherVote(vote(appended.vote)?),
         Code::Unspecified => return Err(missing("result")),
+    })
+}
+
+/// An answer to entries that came in a stream.
+pub(super) fn replicated_out(result: StreamAppendResult<TypeConfig>) -> pb::Appended {
+    use pb::appended::Result as Code;
+    let (code, matched, vote) = match result {
+        Ok(matched) => (Code::Success, matched, None),
+        Err(StreamAppendError::Conflict(missing)) => (Code::Conflict, Some(missing), None),
+        Err(StreamAppendError::HigherVote(vote)) => (Code::HigherVote, None, Some(vote)),
+    };
+    pb::Appended {
+        result: code.into(),
+        matched: matched.as_ref().map(codec::to_log_id),
+        vote: vote.as_ref().map(codec::to_vote),
+    }
+}
+
+/// # Errors
+/// It says nothing that this version understands.
+pub(super) fn replicated_in(appended: pb::Appended) -> io::Result<StreamAppendResult<TypeConfig>> {
+    use pb::appended::Result as Code;
+    let matched = log_id(appended.matched.as_ref());
+    Ok(match appended.result() {
+        Code::Success => Ok(matched),
+        Code::Conflict => Err(StreamAppendError::Conflict(matched.ok_or_else(|| missing("matched"))?)),
+        Code::HigherVote => Err(StreamAppendError::HigherVote(vote(appended.vote)?)),
+        Code::Partial | Code::Unspecified => return Err(missing("result")),
     })
 }
 

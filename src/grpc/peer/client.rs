@@ -5,7 +5,7 @@ use crate::proto::internal::peer_service_client::PeerServiceClient;
 use crate::proto::internal::{
     CallRequest, CallResponse, InstallHead, InstallSnapshotRequest, InstallSnapshotResponse, LingerRequest,
 };
-use crate::raft::{Lingered, Peers, Unreached};
+use crate::raft::{Lingered, Peers, Replies, Requests, Unreached};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use futures::stream::{BoxStream, Stream, StreamExt};
@@ -17,8 +17,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::net::TcpStream;
-use tonic::Status;
 use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Status};
 
 /// How long a connection may take to be made.
 const CONNECT_LIMIT: Duration = Duration::from_secs(1);
@@ -78,6 +78,9 @@ impl Connections {
     }
 
     fn failed(&self, address: &str, lane: Lane, status: &Status) -> Unreached {
+        if status.code() == Code::Unimplemented {
+            return Unreached::Unknown(address.to_owned());
+        }
         self.forget(address, lane);
         match refused(status) {
             true => Unreached::NotSent(format!("nobody listens at {address}")),
@@ -150,6 +153,17 @@ impl Peers for Connections {
                 // Slow is not broken: the connection stays, its keepalive finds out.
                 Err(_) => Err(Unreached::NoAnswer(format!("{address}: no answer within {} ms", limit.as_millis()))),
             }
+        })
+    }
+
+    fn replicate(&self, address: &str, requests: Requests) -> BoxFuture<'static, Result<Replies, Unreached>> {
+        let (connections, address) = (self.clone(), address.to_owned());
+        Box::pin(async move {
+            let channel = connections.channel(&address, Lane::Prompt).await?;
+            let opened = client(channel).replicate(requests).await;
+            let replies = opened.map_err(|status| connections.failed(&address, Lane::Prompt, &status))?.into_inner();
+            let failed = move |status: Status| connections.failed(&address, Lane::Prompt, &status);
+            Ok(replies.map(move |reply| reply.map_err(&failed)).boxed())
         })
     }
 

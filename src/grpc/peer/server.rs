@@ -7,11 +7,12 @@ use crate::grpc::entrance::{self, Entrance, Excess};
 use crate::proto::internal::peer_service_server::{PeerService, PeerServiceServer};
 use crate::proto::internal::{
     CallRequest, CallResponse, InstallHead, InstallSnapshotRequest, InstallSnapshotResponse, LingerRequest,
-    LingerResponse,
+    LingerResponse, ReplicateRequest, ReplicateResponse,
 };
 use crate::raft::Handle;
 use bytes::Bytes;
 use futures::StreamExt;
+use futures::stream::BoxStream;
 use std::io;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -35,6 +36,23 @@ struct Peer {
 impl PeerService for Peer {
     async fn call(&self, request: Request<CallRequest>) -> Result<Response<CallResponse>, Status> {
         Ok(Response::new(self.raft.serve(request.into_inner()).await))
+    }
+
+    type ReplicateStream = BoxStream<'static, Result<ReplicateResponse, Status>>;
+
+    async fn replicate(
+        &self,
+        request: Request<Streaming<ReplicateRequest>>,
+    ) -> Result<Response<Self::ReplicateStream>, Status> {
+        // A connection that breaks ends them.
+        let requests = request.into_inner().scan((), |(), request| std::future::ready(request.ok()));
+        let mut stopping = self.stopping.clone();
+        let stopped = async move {
+            // Also when the sender is gone, as below.
+            let _ = stopping.wait_for(|stopping| *stopping).await;
+        };
+        let replies = self.raft.serve_replication(requests).map(Ok).take_until(stopped);
+        Ok(Response::new(replies.boxed()))
     }
 
     async fn install_snapshot(

@@ -1,7 +1,10 @@
 //! The server itself: registry calls, reflection, health checking, members, ids of requests.
 
 use super::fixture::{Fixture, field, instance, next, reason, service};
+use crate::grpc::peer::Connections;
 use crate::proto::v1 as pb;
+use crate::raft::{Peers, Unreached};
+use tokio_stream::wrappers::ReceiverStream;
 use tonic::Code;
 use tonic_health::pb::HealthCheckRequest;
 use tonic_health::pb::health_client::HealthClient;
@@ -118,4 +121,15 @@ async fn the_id_of_a_request_comes_back() {
     request.metadata_mut().insert("x-request-id", "abc".parse().unwrap());
     let answer = f.kv.get(request).await.unwrap();
     assert_eq!(answer.metadata().get("x-request-id").unwrap(), "abc");
+}
+
+/// A leader must tell a follower of an earlier version from one that is away. Here the earlier version is played by the
+/// listener for clients, which does not know what servers say to each other either.
+#[tokio::test]
+async fn a_question_that_is_not_known_is_not_a_broken_connection() {
+    let fixture = Fixture::start().await;
+    let address = format!("127.0.0.1:{}", fixture.core.facts().grpc_port);
+    let (_requests, queue) = tokio::sync::mpsc::channel(1);
+    let opened = Connections::default().replicate(&address, ReceiverStream::new(queue)).await;
+    assert_eq!(Some(Unreached::Unknown(address)), opened.err());
 }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::proto::internal::{CallRequest, CallResponse, InstallHead, InstallSnapshotResponse, LingerRequest};
-use crate::raft::{Lingered, Peers, Unreached};
+use crate::raft::{Lingered, Peers, Replies, Requests, Unreached};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -92,6 +92,21 @@ impl Peers for Port {
             // The answer needs a way back.
             network.way(&to, &own).map_err(|_| Unreached::NoAnswer("cut off".into()))?;
             Ok(answer)
+        })
+    }
+
+    fn replicate(&self, to: &str, requests: Requests) -> BoxFuture<'static, Result<Replies, Unreached>> {
+        let (way, network, own, to) =
+            (self.network.way(&self.own, to), self.network.clone(), self.own.clone(), to.to_owned());
+        Box::pin(async move {
+            let server = way?;
+            // Each message and each answer needs its way; the first that has none breaks the connection.
+            let (there, from, at) = (network.clone(), own.clone(), to.clone());
+            let arriving = requests.take_while(move |_| std::future::ready(there.way(&from, &at).is_ok()));
+            let replies = server.serve_replication(arriving).map(move |reply| {
+                network.way(&to, &own).map(|_| reply).map_err(|_| Unreached::NoAnswer("cut off".into()))
+            });
+            Ok(replies.boxed())
         })
     }
 

@@ -5,7 +5,7 @@ use super::trace::{Trace, dice};
 use crate::clock::Generator;
 use crate::proto::internal::call_request::Body as Question;
 use crate::proto::internal::{CallRequest, CallResponse, InstallHead, InstallSnapshotResponse, LingerRequest};
-use crate::raft::{Handle, Lingered, Peers, Unreached};
+use crate::raft::{Handle, Lingered, Peers, Replies, Requests, Unreached};
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -219,6 +219,34 @@ impl Network {
         Ok(answer)
     }
 
+    /// A connection: what is sent on it arrives in its order or, with the first loss, not at all.
+    async fn replicate(&self, from: &Port, to: &str, requests: Requests) -> Result<Replies, Unreached> {
+        if !self.lives(&from.own, from.life) || self.travel(&from.own, to).await.is_err() {
+            return pending().await;
+        }
+        let (life, server) = match self.host(to) {
+            Host::Up(life, server) => (life, server),
+            _ => return Err(Unreached::NotSent("nobody there".into())),
+        };
+        let there = Wire { network: self.clone(), ends: [(from.own.clone(), from.life), (to.to_owned(), life)] };
+        let back = Wire { network: self.clone(), ends: [(to.to_owned(), life), (from.own.clone(), from.life)] };
+        let arriving = requests
+            .then(move |request| {
+                let wire = there.clone();
+                async move { wire.carry().await.map(|()| request) }
+            })
+            .scan((), |(), request| std::future::ready(request.ok()));
+        let replies = server.serve_replication(arriving).then(move |reply| {
+            let wire = back.clone();
+            async move {
+                let carried = wire.carry().await.map(|()| reply);
+                wire.note("replicated", carried.is_ok());
+                carried.map_err(|Lost| Unreached::NoAnswer("the connection broke".into()))
+            }
+        });
+        Ok(replies.boxed())
+    }
+
     async fn linger(&self, from: &Port, to: &str) -> Lingered {
         let (mut first, mut cut_ms) = (None, 0);
         loop {
@@ -241,6 +269,30 @@ impl Network {
                 Host::Up(..) => return Lingered::Lost,
             }
         }
+    }
+}
+
+/// One direction of a connection, between two lives.
+#[derive(Clone)]
+struct Wire {
+    network: Network,
+    ends: [(String, u64); 2],
+}
+
+impl Wire {
+    async fn carry(&self) -> Result<(), Lost> {
+        let [(from, _), (to, _)] = &self.ends;
+        self.network.travel(from, to).await?;
+        match self.ends.iter().all(|(address, life)| self.network.lives(address, *life)) {
+            true => Ok(()),
+            false => Err(Lost),
+        }
+    }
+
+    fn note(&self, what: &str, arrived: bool) {
+        let [(from, _), (to, _)] = &self.ends;
+        let end = if arrived { "arrived" } else { "lost" };
+        self.network.trace.note(format_args!("{from}>{to} {what} {end}"));
     }
 }
 
@@ -300,6 +352,11 @@ impl Peers for Port {
             port.network.trace.note(format_args!("{}>{to} {what} {end}", port.own));
             answer
         })
+    }
+
+    fn replicate(&self, to: &str, requests: Requests) -> BoxFuture<'static, Result<Replies, Unreached>> {
+        let (port, to) = (self.clone(), to.to_owned());
+        Box::pin(async move { port.network.replicate(&port, &to, requests).await })
     }
 
     fn install_snapshot(
