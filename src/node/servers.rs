@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
-use tokio::task::{AbortHandle, JoinSet};
+use tokio::task::{AbortHandle, JoinHandle, JoinSet};
 use tracing::{info, warn};
 
 /// How long a server that was a member waits at its start for what it missed, before it answers from what it has.
@@ -23,6 +23,9 @@ const END: Duration = Duration::from_secs(1);
 /// What runs for the other servers.
 pub(super) struct Servers {
     stopping: watch::Sender<bool>,
+    /// Answers other servers.
+    serving: Option<JoinHandle<()>>,
+    /// Loops without an end of their own.
     tasks: JoinSet<()>,
     /// Keeps this server a member.
     forming: AbortHandle,
@@ -45,20 +48,20 @@ impl Servers {
         core.know_servers(directory.clone());
         let (stopping, door) = (watch::Sender::new(false), Door::default());
         let mut tasks = JoinSet::new();
-        if let Some((listener, entrance)) = listener {
+        let serving = listener.map(|(listener, entrance)| {
             let serving = grpc::peer::serve(listener, raft.clone(), door.clone(), entrance, stopping.subscribe());
-            tasks.spawn(async move {
+            tokio::spawn(async move {
                 if let Err(error) = serving.await {
                     warn!(%error, "other servers are no longer answered");
                 }
-            });
-        }
+            })
+        });
         let forming = tasks.spawn(cluster::run_form(raft.clone(), clock.clone(), founding, directory.clone()));
         tasks.spawn(cluster::run_places(raft.clone(), directory.clone()));
         let (settings, caring) = (core.clone(), core.clone());
         tasks.spawn(cluster::run_autopilot(raft.clone(), directory, move || settings.autopilot()));
         tasks.spawn(caring.run_first_autopilot(first.clone()));
-        Servers { stopping, tasks, forming, raft: raft.clone(), door }
+        Servers { stopping, serving, tasks, forming, raft: raft.clone(), door }
     }
 
     /// Waits until this server may answer without showing an older state than in its last life.
@@ -112,10 +115,11 @@ impl Servers {
     /// Stops answering other servers.
     pub(super) async fn stop(mut self) {
         self.stopping.send_replace(true);
-        let ended = async { while self.tasks.join_next().await.is_some() {} };
-        // The loops have no end of their own.
-        let _ = tokio::time::timeout(END, ended).await;
         self.tasks.shutdown().await;
+        let Some(mut serving) = self.serving else { return };
+        if tokio::time::timeout(END, &mut serving).await.is_err() {
+            serving.abort();
+        }
     }
 }
 
