@@ -14,6 +14,7 @@ use std::time::Duration;
 use uuid::Uuid;
 
 mod recovery;
+mod unfinished;
 
 /// Who can reach whom. Servers are known by their addresses.
 #[derive(Default)]
