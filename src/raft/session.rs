@@ -16,7 +16,6 @@ use futures::{Stream, StreamExt};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::RPCError;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
-use std::collections::VecDeque;
 use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -46,8 +45,9 @@ pub(super) struct Session<S> {
     /// Entries to send; `None` at their end.
     input: Option<S>,
     open: Option<Open>,
-    /// When each of the messages without an answer was sent.
-    sent: VecDeque<Instant>,
+    /// Messages without an answer, and when the first of them became the next to be answered.
+    sent: usize,
+    since: Instant,
     /// What is committed, and until when it may wait.
     held: Option<(Entries, Instant)>,
     /// When entries came last, and how long after those before them.
@@ -66,10 +66,11 @@ enum Event {
 }
 
 impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
-    /// A message that is not answered within `limit` ends the session with an error.
+    /// A message that is not answered within `limit`, counted from the answer to the one before, ends the session with an
+    /// error.
     pub(super) fn new(link: Link, target: (u64, Node), input: S, limit: Duration) -> Session<S> {
-        let (open, sent, held, last) = (None, VecDeque::new(), None, None);
-        Session { link, target, input: Some(input), open, sent, held, last, limit }
+        let (open, sent, since, held, last) = (None, 0, Instant::now(), None, None);
+        Session { link, target, input: Some(input), open, sent, since, held, last, limit }
     }
 
     /// The answers, in the order of the input. An error is the last one.
@@ -87,13 +88,14 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
 
     /// Sends what there is until something is answered; `None` when all is.
     async fn reply(&mut self) -> Result<Option<StreamAppendResult<TypeConfig>>, RPCError<TypeConfig>> {
-        while self.input.is_some() || !self.sent.is_empty() {
+        while self.input.is_some() || self.sent > 0 {
             let next = match self.event().await {
                 Event::Reply(Some(Ok(reply))) => {
-                    self.sent.pop_front();
+                    self.sent = self.sent.saturating_sub(1);
+                    self.since = Instant::now();
                     return self.read(reply).map(Some);
                 }
-                Event::Reply(end) if !self.sent.is_empty() => {
+                Event::Reply(end) if self.sent > 0 => {
                     let end = end.and_then(Result::err).unwrap_or_else(|| Unreached::NoAnswer("it ended".into()));
                     return Err(failed(&end.into()));
                 }
@@ -107,7 +109,7 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
                     self.input = None;
                     self.let_go()
                 }
-                Event::Time if self.sent.front().is_some_and(|at| at.elapsed() >= self.limit) => {
+                Event::Time if self.sent > 0 && self.since.elapsed() >= self.limit => {
                     return Err(failed(&Unreached::NoAnswer("no answer in time".into()).into()));
                 }
                 Event::Time => self.let_go(),
@@ -122,13 +124,13 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
     }
 
     async fn event(&mut self) -> Event {
-        let late = self.sent.front().map(|at| *at + self.limit);
+        let late = (self.sent > 0).then(|| self.since + self.limit);
         let due = self.held.as_ref().map(|(_, until)| *until);
         let wake = late.into_iter().chain(due).min();
         tokio::select! {
             biased;
             Some(reply) = next_of(self.open.as_mut().map(|open| &mut open.replies)) => Event::Reply(reply),
-            Some(entries) = next_of(self.input.as_mut().filter(|_| self.sent.len() < AHEAD)) => Event::Input(entries),
+            Some(entries) = next_of(self.input.as_mut().filter(|_| self.sent < AHEAD)) => Event::Input(entries),
             () = sleep_until(wake.unwrap_or_else(Instant::now)), if wake.is_some() => Event::Time,
             else => std::future::pending().await,
         }
@@ -169,7 +171,10 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
         let request = ReplicateRequest { cluster, from, to, append: Some(wire::append_out(&entries)) };
         // If the other end is gone, the replies say why.
         let _ = open.requests.send(request).await;
-        self.sent.push_back(Instant::now());
+        if self.sent == 0 {
+            self.since = Instant::now();
+        }
+        self.sent += 1;
         Ok(None)
     }
 

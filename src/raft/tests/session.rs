@@ -32,6 +32,8 @@ enum Does {
     Answers,
     /// Nothing.
     Stalls,
+    /// Takes 400 ms for each message.
+    Works,
     /// Answers that often, then the connection breaks.
     Breaks(usize),
     /// It is of a version without streams.
@@ -79,6 +81,12 @@ impl Peers for Follower {
         let opened = match self.does {
             Does::Answers => Ok(replies.boxed()),
             Does::Stalls => Ok(replies.filter(|_| std::future::ready(false)).boxed()),
+            Does::Works => Ok(replies
+                .then(|reply| async move {
+                    sleep(Duration::from_millis(400)).await;
+                    reply
+                })
+                .boxed()),
             Does::Breaks(after) => Ok(replies.take(after).boxed()),
             Does::NotKnow => Err(Unreached::Unknown("the follower".into())),
         };
@@ -240,6 +248,17 @@ async fn two_messages_go_ahead_and_an_answer_that_does_not_come_in_time_is_an_er
     run.quiet(LIMIT - Duration::from_millis(1)).await;
     run.fails("no answer in time").await;
     assert_eq!(vec![("stream", 0, 1, 0), ("stream", 0, 2, 0)], run.follower.got(), "two at a time");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_has_its_time_from_the_answer_before_it_on() {
+    let mut run = run(Does::Works);
+    for index in 0..3 {
+        run.send(append(index, 1, 0)).await;
+    }
+    for index in 1..=3 {
+        run.matched(index).await;
+    }
 }
 
 #[tokio::test(start_paused = true)]
