@@ -93,7 +93,7 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
                 Event::Reply(Some(Ok(reply))) => {
                     self.sent = self.sent.saturating_sub(1);
                     self.since = Instant::now();
-                    return self.read(reply).map(Some);
+                    return self.read(reply).map(Some).map_err(|e| failed(&e));
                 }
                 Event::Reply(end) if self.sent > 0 => {
                     let end = end.and_then(Result::err).unwrap_or_else(|| Unreached::NoAnswer("it ended".into()));
@@ -178,11 +178,11 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
         Ok(None)
     }
 
-    fn read(&self, reply: ReplicateResponse) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
+    fn read(&self, reply: ReplicateResponse) -> Result<StreamAppendResult<TypeConfig>, CallError> {
         match reply.body {
-            Some(Body::Append(appended)) => wire::replicated_in(appended).map_err(|e| damaged(&e)),
-            Some(Body::Refusal(refusal)) => Err(failed(&self.link.refused(refusal))),
-            None => Err(failed(&CallError::Confused)),
+            Some(Body::Append(appended)) => wire::replicated_in(appended).map_err(|_| CallError::Confused),
+            Some(Body::Refusal(refusal)) => Err(self.link.refused(refusal)),
+            None => Err(CallError::Confused),
         }
     }
 

@@ -1,16 +1,18 @@
 //! Entries on their way to one follower, in virtual time.
 
 use crate::proto::internal::call_response::Body as Answer;
+use crate::proto::internal::refusal::Code;
 use crate::proto::internal::replicate_response::Body;
 use crate::proto::internal::{
     Append, Appended, CallRequest, CallResponse, InstallHead, InstallSnapshotResponse, LingerRequest, LogId as WireId,
-    ReplicateResponse, appended,
+    ReplicateRequest, ReplicateResponse, appended,
 };
 use crate::raft::codec;
 use crate::raft::link::Link;
 use crate::raft::session::Session;
 use crate::raft::types::{Entry, LeaderId, LogId, Node, Payload, TypeConfig, Vote};
-use crate::raft::{Lingered, Peers, Replies, Requests, Unreached};
+use crate::raft::{Lingered, Peers, Replies, Requests, Unreached, wire};
+use crate::store::Medium;
 use bytes::Bytes;
 use futures::StreamExt;
 use futures::future::BoxFuture;
@@ -269,4 +271,33 @@ async fn a_follower_of_an_earlier_version_is_asked_by_call() {
         run.matched(index + 1).await;
     }
     assert_eq!(vec![("call", 0, 1, 0), ("call", 0, 2, 1), ("call", 0, 3, 2)], run.follower.got());
+}
+
+/// What a follower says to a message that is not meant for it, or not whole; what comes after it is not looked at.
+#[tokio::test]
+async fn a_message_that_is_wrong_is_refused_and_ends_the_stream() {
+    let handle = super::started(&Medium::Memory).await;
+    let link = handle.link();
+    let right = ReplicateRequest { cluster: link.cluster_bytes(), from: 9, to: link.id, append: None };
+    let damaged = Append { vote: None, ..wire::append_out(&append(0, 1, 0)) };
+    let not_whole = Append { entries: vec![Bytes::from_static(b"\xff")], ..wire::append_out(&append(0, 0, 0)) };
+    let wrong = [
+        (ReplicateRequest { cluster: Bytes::from_static(b"another"), ..right.clone() }, Code::WrongCluster),
+        (ReplicateRequest { to: link.id + 1, ..right.clone() }, Code::WrongServer),
+        (right.clone(), Code::Refused),
+        (ReplicateRequest { append: Some(damaged), ..right.clone() }, Code::Refused),
+        (ReplicateRequest { append: Some(not_whole), ..right.clone() }, Code::Refused),
+    ];
+    let last = handle.status().last_log;
+    for (request, code) in wrong {
+        let whole = ReplicateRequest { append: Some(wire::append_out(&append(last, 1, last))), ..right.clone() };
+        let replies: Vec<_> = handle.serve_replication(futures::stream::iter([request.clone(), whole])).collect().await;
+        match &replies[..] {
+            [ReplicateResponse { body: Some(Body::Refusal(refusal)) }] => {
+                assert_eq!(code, refusal.code(), "{refusal:?}")
+            }
+            other => panic!("{other:?} to {request:?}"),
+        }
+    }
+    assert_eq!(last, handle.status().last_log);
 }
