@@ -15,6 +15,8 @@ fn main() -> anyhow::Result<()> {
         args.push(text);
     }
     let program = args.first().and_then(|p| Path::new(p).file_name()?.to_str()).unwrap_or("lictor").to_owned();
+    #[cfg(target_os = "linux")]
+    announce_barriers();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
@@ -32,6 +34,14 @@ fn main() -> anyhow::Result<()> {
         Box::pin(cli::run(&program, args.get(1..).unwrap_or_default(), &mut console));
     let code = runtime.block_on(run);
     std::process::exit(code)
+}
+
+/// The concurrent maps announce to the kernel that they will use its barriers. For a process of several threads it waits
+/// for all processors then, up to 20 ms of a start; for one that has a single thread yet it has nothing to wait for.
+#[cfg(target_os = "linux")]
+fn announce_barriers() {
+    // Where the kernel has none, the maps do without.
+    let _ = rustix::thread::membarrier(rustix::thread::MembarrierCommand::RegisterPrivateExpedited);
 }
 
 /// The allocator asks for huge pages; an idle server would then hold 25 MiB for 3 MiB of data.
