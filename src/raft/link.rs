@@ -8,7 +8,7 @@ use super::types::Node;
 use crate::proto::internal::call_request::Body as Question;
 use crate::proto::internal::call_response::Body as Answer;
 use crate::proto::internal::refusal::Code;
-use crate::proto::internal::{CallRequest, CallResponse, Refusal};
+use crate::proto::internal::{CallRequest, Refusal};
 use bytes::Bytes;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -125,9 +125,4 @@ impl Link {
     pub(super) fn address_of(&self, node: &Node) -> String {
         self.places.of(&node.id).unwrap_or_else(|| node.address.clone())
     }
-}
-
-/// A refusal, as an answer.
-pub(super) fn refuse(code: Code, message: impl Into<String>) -> CallResponse {
-    CallResponse { body: Some(Answer::Refusal(Refusal { code: code.into(), message: message.into() })) }
 }

@@ -33,9 +33,10 @@ pub(super) struct Network {
 }
 
 /// The way to one peer.
+#[derive(Clone)]
 pub(super) struct Peer {
-    link: Link,
-    target: (u64, Node),
+    pub(super) link: Link,
+    pub(super) target: (u64, Node),
 }
 
 pub(super) fn failed(error: &CallError) -> RPCError<TypeConfig> {
@@ -49,14 +50,18 @@ pub(super) fn failed(error: &CallError) -> RPCError<TypeConfig> {
     }
 }
 
-pub(super) fn damaged(error: &io::Error) -> RPCError<TypeConfig> {
+fn damaged(error: &io::Error) -> RPCError<TypeConfig> {
     RPCError::Network(NetworkError::new(error))
+}
+
+/// How long an answer may take.
+pub(super) fn limit(option: &RPCOption) -> Duration {
+    option.hard_ttl().max(ANSWER)
 }
 
 impl Peer {
     async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
-        let limit = option.hard_ttl().max(ANSWER);
-        self.link.ask_node(&self.target, question, limit).await.map_err(|e| failed(&e))
+        self.link.ask_node(&self.target, question, limit(option)).await.map_err(|e| failed(&e))
     }
 }
 
@@ -86,9 +91,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
     {
-        let limit = option.hard_ttl().max(ANSWER);
-        let session = Session::new(self.link.clone(), self.target.clone(), input, limit);
-        Box::pin(std::future::ready(Ok(session.run())))
+        Box::pin(std::future::ready(Ok(Session::new(self.clone(), input, option).run())))
     }
 
     async fn vote(

@@ -2,7 +2,6 @@
 
 use super::error::ProposeError;
 use super::handle::Handle;
-use super::link::refuse;
 use super::transfer::Arrival;
 use super::types::{Snapshot, TypeConfig};
 use super::{codec, superseded, wire};
@@ -29,8 +28,8 @@ fn damaged(error: io::Error) -> (Code, String) {
     (Code::Refused, error.to_string())
 }
 
-fn refusal_of((code, message): (Code, String)) -> Body {
-    Body::Refusal(pb::Refusal { code: code.into(), message })
+fn refusal((code, message): (Code, String)) -> pb::Refusal {
+    pb::Refusal { code: code.into(), message }
 }
 
 /// Why a write was not done, in words for another server.
@@ -49,18 +48,16 @@ fn of_write(error: ProposeError) -> (Code, String) {
 impl Handle {
     /// Answers a question of another server.
     pub async fn serve(&self, request: pb::CallRequest) -> pb::CallResponse {
-        let Some(body) = request.body else {
-            return refuse(Code::Refused, "the question is of a kind that this version does not know");
-        };
+        let answered = self.answer_if_meant(request).await;
+        pb::CallResponse { body: Some(answered.unwrap_or_else(|why| Answer::Refusal(refusal(why)))) }
+    }
+
+    async fn answer_if_meant(&self, request: pb::CallRequest) -> Outcome {
+        let unknown = || (Code::Refused, "the question is of a kind that this version does not know".to_owned());
+        let body = request.body.ok_or_else(unknown)?;
         let anyone = matches!(body, Question::Probe(_) | Question::Adopt(_));
-        let meant = self.check_meant(&request.cluster, request.to, anyone);
-        match meant {
-            Ok(()) => match self.answer(request.from, body).await {
-                Ok(answer) => pb::CallResponse { body: Some(answer) },
-                Err((code, message)) => refuse(code, message),
-            },
-            Err((code, message)) => refuse(code, message),
-        }
+        self.check_meant(&request.cluster, request.to, anyone)?;
+        self.answer(request.from, body).await
     }
 
     /// A message that was meant for another server or cluster must change nothing here.
@@ -168,13 +165,13 @@ impl Handle {
                     }
                     Body::Append(wire::replicated_out(result))
                 }
-                Err(fatal) => refusal_of(failed(fatal)),
+                Err(fatal) => Body::Refusal(refusal(failed(fatal))),
             };
             pb::ReplicateResponse { body: Some(body) }
         });
         let end = futures::stream::once(async move { refused.get().cloned() });
         answers.chain(end.filter_map(|why| {
-            let body = why.map(refusal_of);
+            let body = why.map(|why| Body::Refusal(refusal(why)));
             std::future::ready(body.map(|body| pb::ReplicateResponse { body: Some(body) }))
         }))
     }
@@ -219,9 +216,9 @@ impl Handle {
         };
         match installed.await {
             Ok(done) => pb::InstallSnapshotResponse { vote: Some(codec::to_vote(&done.vote)), refusal: None },
-            Err((code, message)) => {
-                tracing::warn!(%message, "did not take a snapshot of the leader");
-                pb::InstallSnapshotResponse { vote: None, refusal: Some(pb::Refusal { code: code.into(), message }) }
+            Err(why) => {
+                tracing::warn!(message = %why.1, "did not take a snapshot of the leader");
+                pb::InstallSnapshotResponse { vote: None, refusal: Some(refusal(why)) }
             }
         }
     }

@@ -3,18 +3,17 @@
 //! What is committed is news that can wait for the next entries to carry it: while writes come one after another, each
 //! would cost every follower a second message. It does not wait where a client of the follower does ([`super::haste`]).
 
-use super::link::{CallError, Link};
-use super::network::{damaged, failed};
+use super::link::CallError;
+use super::network::{Peer, failed, limit};
 use super::peers::{Replies, Unreached};
-use super::types::{Node, TypeConfig};
+use super::types::TypeConfig;
 use super::wire;
-use crate::proto::internal::call_request::Body as Question;
-use crate::proto::internal::call_response::Body as Answer;
 use crate::proto::internal::replicate_response::Body;
 use crate::proto::internal::{ReplicateRequest, ReplicateResponse};
 use futures::{Stream, StreamExt};
 use openraft::base::{BoxFuture, BoxStream};
 use openraft::errors::RPCError;
+use openraft::network::{RPCOption, RaftNetworkV2};
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -40,8 +39,7 @@ struct Open {
 /// One run of openraft's replication to a follower. It opens its stream when it has something to send, and again if the
 /// stream broke while it had nothing.
 pub(super) struct Session<S> {
-    link: Link,
-    target: (u64, Node),
+    peer: Peer,
     /// Entries to send; `None` at their end.
     input: Option<S>,
     open: Option<Open>,
@@ -52,7 +50,7 @@ pub(super) struct Session<S> {
     held: Option<(Entries, Instant)>,
     /// When entries came last, and how long after those before them.
     last: Option<(Instant, Duration)>,
-    limit: Duration,
+    option: RPCOption,
 }
 
 /// What a session waits for.
@@ -66,11 +64,11 @@ enum Event {
 }
 
 impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
-    /// A message that is not answered within `limit`, counted from the answer to the one before, ends the session with an
-    /// error.
-    pub(super) fn new(link: Link, target: (u64, Node), input: S, limit: Duration) -> Session<S> {
+    /// A message that is not answered within the [`limit`] of `option`, counted from the answer to the one before, ends the
+    /// session with an error.
+    pub(super) fn new(peer: Peer, input: S, option: RPCOption) -> Session<S> {
         let (open, sent, since, held, last) = (None, 0, Instant::now(), None, None);
-        Session { link, target, input: Some(input), open, sent, since, held, last, limit }
+        Session { peer, input: Some(input), open, sent, since, held, last, option }
     }
 
     /// The answers, in the order of the input. An error is the last one.
@@ -109,7 +107,7 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
                     self.input = None;
                     self.let_go()
                 }
-                Event::Time if self.sent > 0 && self.since.elapsed() >= self.limit => {
+                Event::Time if self.sent > 0 && self.since.elapsed() >= limit(&self.option) => {
                     return Err(failed(&Unreached::NoAnswer("no answer in time".into()).into()));
                 }
                 Event::Time => self.let_go(),
@@ -124,7 +122,7 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
     }
 
     async fn event(&mut self) -> Event {
-        let late = (self.sent > 0).then(|| self.since + self.limit);
+        let late = (self.sent > 0).then(|| self.since + limit(&self.option));
         let due = self.held.as_ref().map(|(_, until)| *until);
         let wake = late.into_iter().chain(due).min();
         tokio::select! {
@@ -146,7 +144,7 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
             return Some(entries);
         }
         let expected = self.last.is_some_and(|(_, gap)| gap < HOLD);
-        if !expected || self.link.haste.of(self.target.0) {
+        if !expected || self.peer.link.haste.of(self.peer.target.0) {
             return Some(entries);
         }
         self.held = Some((entries, held.map_or(now + HOLD, |(_, until)| until)));
@@ -161,13 +159,14 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
     async fn send(&mut self, entries: Entries) -> Result<Option<StreamAppendResult<TypeConfig>>, RPCError<TypeConfig>> {
         let open = match &mut self.open {
             Some(open) => open,
-            none => match open(&self.link, &self.target, self.limit).await {
+            none => match open(&self.peer, limit(&self.option)).await {
                 Ok(open) => none.insert(open),
                 Err(Unreached::Unknown(_)) => return self.ask(entries).await.map(Some),
                 Err(error) => return Err(failed(&error.into())),
             },
         };
-        let (cluster, from, to) = (self.link.cluster_bytes(), self.link.id, self.target.0);
+        let Peer { link, target } = &self.peer;
+        let (cluster, from, to) = (link.cluster_bytes(), link.id, target.0);
         let request = ReplicateRequest { cluster, from, to, append: Some(wire::append_out(&entries)) };
         // If the other end is gone, the replies say why.
         let _ = open.requests.send(request).await;
@@ -181,7 +180,7 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
     fn read(&self, reply: ReplicateResponse) -> Result<StreamAppendResult<TypeConfig>, CallError> {
         match reply.body {
             Some(Body::Append(appended)) => wire::replicated_in(appended).map_err(|_| CallError::Confused),
-            Some(Body::Refusal(refusal)) => Err(self.link.refused(refusal)),
+            Some(Body::Refusal(refusal)) => Err(self.peer.link.refused(refusal)),
             None => Err(CallError::Confused),
         }
     }
@@ -189,15 +188,9 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
     /// Entries as a question of their own.
     async fn ask(&mut self, entries: Entries) -> Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>> {
         let last = entries.entries.last().map(|entry| entry.log_id).or(entries.prev_log_id);
-        let question = Question::Append(wire::append_out(&entries));
-        let answer = self.link.ask_node(&self.target, question, self.limit).await.map_err(|e| failed(&e))?;
-        match answer {
-            Answer::Append(appended) => {
-                let response = wire::appended_in(appended).map_err(|e| damaged(&e))?;
-                Ok(response.into_stream_result(entries.prev_log_id, last))
-            }
-            _ => Err(failed(&CallError::Confused)),
-        }
+        let prev = entries.prev_log_id;
+        let response = self.peer.append_entries(entries, self.option.clone()).await?;
+        Ok(response.into_stream_result(prev, last))
     }
 }
 
@@ -206,7 +199,7 @@ async fn next_of<S: Stream + Unpin>(stream: Option<&mut S>) -> Option<Option<S::
     Some(stream?.next().await)
 }
 
-async fn open(link: &Link, (_, node): &(u64, Node), limit: Duration) -> Result<Open, Unreached> {
+async fn open(Peer { link, target: (_, node) }: &Peer, limit: Duration) -> Result<Open, Unreached> {
     // The messages without an answer, and what was held.
     let (requests, queue) = mpsc::channel(AHEAD + 1);
     let opening = link.peers.replicate(&link.address_of(node), ReceiverStream::new(queue));

@@ -43,18 +43,21 @@ pub(super) fn append_in(append: pb::Append) -> io::Result<AppendEntriesRequest<T
     })
 }
 
-pub(super) fn appended_out(response: AppendEntriesResponse<TypeConfig>) -> pb::Appended {
-    use pb::appended::Result as Code;
-    let (code, matched, vote) = match response {
-        AppendEntriesResponse::Success => (Code::Success, None, None),
-        AppendEntriesResponse::PartialSuccess(matched) => (Code::Partial, matched, None),
-        AppendEntriesResponse::Conflict => (Code::Conflict, None, None),
-        AppendEntriesResponse::HigherVote(vote) => (Code::HigherVote, None, Some(vote)),
-    };
+fn appended(code: pb::appended::Result, matched: Option<LogId>, vote: Option<Vote>) -> pb::Appended {
     pb::Appended {
         result: code.into(),
         matched: matched.as_ref().map(codec::to_log_id),
         vote: vote.as_ref().map(codec::to_vote),
+    }
+}
+
+pub(super) fn appended_out(response: AppendEntriesResponse<TypeConfig>) -> pb::Appended {
+    use pb::appended::Result as Code;
+    match response {
+        AppendEntriesResponse::Success => appended(Code::Success, None, None),
+        AppendEntriesResponse::PartialSuccess(matched) => appended(Code::Partial, matched, None),
+        AppendEntriesResponse::Conflict => appended(Code::Conflict, None, None),
+        AppendEntriesResponse::HigherVote(vote) => appended(Code::HigherVote, None, Some(vote)),
     }
 }
 
@@ -74,15 +77,10 @@ pub(super) fn appended_in(appended: pb::Appended) -> io::Result<AppendEntriesRes
 /// An answer to entries that came in a stream.
 pub(super) fn replicated_out(result: StreamAppendResult<TypeConfig>) -> pb::Appended {
     use pb::appended::Result as Code;
-    let (code, matched, vote) = match result {
-        Ok(matched) => (Code::Success, matched, None),
-        Err(StreamAppendError::Conflict(missing)) => (Code::Conflict, Some(missing), None),
-        Err(StreamAppendError::HigherVote(vote)) => (Code::HigherVote, None, Some(vote)),
-    };
-    pb::Appended {
-        result: code.into(),
-        matched: matched.as_ref().map(codec::to_log_id),
-        vote: vote.as_ref().map(codec::to_vote),
+    match result {
+        Ok(matched) => appended(Code::Success, matched, None),
+        Err(StreamAppendError::Conflict(missing)) => appended(Code::Conflict, Some(missing), None),
+        Err(StreamAppendError::HigherVote(vote)) => appended(Code::HigherVote, None, Some(vote)),
     }
 }
 

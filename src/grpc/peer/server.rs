@@ -46,13 +46,8 @@ impl PeerService for Peer {
     ) -> Result<Response<Self::ReplicateStream>, Status> {
         // A connection that breaks ends them.
         let requests = request.into_inner().scan((), |(), request| std::future::ready(request.ok()));
-        let mut stopping = self.stopping.clone();
-        let stopped = async move {
-            // Also when the sender is gone, as below.
-            let _ = stopping.wait_for(|stopping| *stopping).await;
-        };
-        let replies = self.raft.serve_replication(requests).map(Ok).take_until(stopped);
-        Ok(Response::new(replies.boxed()))
+        let replies = self.raft.serve_replication(requests).map(Ok);
+        Ok(Response::new(replies.take_until(stopped(self.stopping.clone())).boxed()))
     }
 
     async fn install_snapshot(
@@ -69,11 +64,14 @@ impl PeerService for Peer {
     }
 
     async fn linger(&self, _: Request<LingerRequest>) -> Result<Response<LingerResponse>, Status> {
-        let mut stopping = self.stopping.clone();
-        // Also when the sender is gone: then nobody serves any more.
-        let _ = stopping.wait_for(|stopping| *stopping).await;
+        stopped(self.stopping.clone()).await;
         Ok(Response::new(LingerResponse {}))
     }
+}
+
+/// Resolves when this server stops; also when the sender is gone: then nobody serves any more.
+async fn stopped(mut stopping: watch::Receiver<bool>) {
+    let _ = stopping.wait_for(|stopping| *stopping).await;
 }
 
 /// Serves other servers, and agents once the door is open, until `stopping` says so.
@@ -87,13 +85,10 @@ pub async fn serve(
     entrance: Entrance,
     stopping: watch::Receiver<bool>,
 ) -> Result<(), ServeError> {
-    let mut stopped = stopping.clone();
+    let ended = stopped(stopping.clone());
     let service = PeerServiceServer::new(Peer { raft, stopping })
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let ended = async move {
-        let _ = stopped.wait_for(|stopping| *stopping).await;
-    };
     let server = Server::builder()
         .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
         .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))

@@ -9,6 +9,7 @@ use crate::proto::internal::{
 };
 use crate::raft::codec;
 use crate::raft::link::Link;
+use crate::raft::network::Peer;
 use crate::raft::session::Session;
 use crate::raft::types::{Entry, LeaderId, LogId, Node, Payload, TypeConfig, Vote};
 use crate::raft::{Lingered, Peers, Replies, Requests, Unreached, wire};
@@ -18,6 +19,7 @@ use futures::StreamExt;
 use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use openraft::errors::RPCError;
+use openraft::network::RPCOption;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -123,7 +125,8 @@ fn run(does: Does) -> Run {
     let follower = Follower { does, got: Arc::default(), began: Instant::now() };
     let link = Link::new(Arc::new(follower.clone()), 1, true);
     let (input, entries) = mpsc::channel(16);
-    let session = Session::new(link.clone(), (FOLLOWER, Node::default()), ReceiverStream::new(entries), LIMIT);
+    let peer = Peer { link: link.clone(), target: (FOLLOWER, Node::default()) };
+    let session = Session::new(peer, ReceiverStream::new(entries), RPCOption::new(LIMIT));
     Run { follower, link, input, replies: session.run() }
 }
 

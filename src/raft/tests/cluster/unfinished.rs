@@ -20,7 +20,7 @@ async fn ends_what_the_dead_began() -> bool {
     let fourth = server(&network, "d", 4).await;
     let at = leader(&servers).await;
     let old = servers.remove(at);
-    let cluster = Uuid::from_u128(77);
+    let cluster = old.handle.cluster().expect("is in one");
     old.handle.adopt_at(0, &fourth.node.address, cluster).await.expect("has no other");
     let id = fourth.handle.status().id;
     if old.handle.enrol(id, fourth.node.clone()).await.is_err() {
