@@ -11,6 +11,11 @@ use std::sync::Arc;
 
 const KEYS: u64 = 4;
 
+/// What clients write to.
+pub(super) fn keys() -> impl Iterator<Item = String> {
+    (0..KEYS).map(|n| format!("k{n}"))
+}
+
 struct Client {
     caller: Caller,
     written: u64,
@@ -75,14 +80,11 @@ impl Client {
 
     async fn read(&mut self, key: &str, level: Barrier) {
         let Some((server, life, began)) = self.caller.reader(level).await else { return };
-        let world = self.caller.world.clone();
         let state = life.handle.state();
-        let found = state.kv(key.as_bytes());
         let at = state.revision();
-        let revision = found.map_or(0, |e| e.modify_revision);
+        let revision = state.kv(key.as_bytes()).map_or(0, |e| e.modify_revision);
         self.caller.note(format_args!("reads {key} at s{server}, {at}, {level:?}: {revision}"));
-        world.check.end(began, at, false, &format!("a read at s{server}"));
-        world.check.read(key, at, found.map(|e| &**e));
+        self.caller.world.check.read(server, began, key, &state);
         self.known.insert(key.to_owned(), revision);
     }
 }

@@ -1,5 +1,6 @@
 //! The end of a run: when nothing goes wrong any more, the cluster must come to rest by itself, and be whole.
 
+use super::client;
 use super::world::{End, World};
 use crate::raft::Barrier;
 use openraft::type_config::async_runtime::watch::WatchReceiver;
@@ -96,9 +97,14 @@ pub(super) async fn run(world: &Arc<World>) {
     }
     for (at, life) in world.lives() {
         for level in [Barrier::Linearizable, Barrier::Lease] {
+            let began = world.check.begin();
             let fresh = timeout(Duration::from_secs(10), life.handle.barrier(level)).await;
             if !matches!(fresh, Ok(Ok(()))) {
                 world.trace.fail(format_args!("s{at} cannot read at rest: {fresh:?}"));
+                continue;
+            }
+            for key in client::keys() {
+                world.check.read(at, began, &key, &life.handle.state());
             }
         }
     }
