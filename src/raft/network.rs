@@ -2,7 +2,7 @@
 
 use super::link::{CallError, Link};
 use super::peers::Unreached;
-use super::session::{Opening, Session};
+use super::session::{Open, Opening, Session};
 use super::types::{Node, Snapshot, TypeConfig, Vote};
 use super::{transfer, wire};
 use crate::proto::internal::call_request::Body as Question;
@@ -18,6 +18,7 @@ use openraft::raft::{
 use std::future::Future;
 use std::io;
 use std::time::Duration;
+use tokio::sync::Mutex;
 
 /// How long to wait before a server that could not be reached is tried again; short, because a restart is short.
 const RETRY: Duration = Duration::from_millis(200);
@@ -33,10 +34,12 @@ pub(super) struct Network {
 }
 
 /// The way to one peer.
-#[derive(Clone)]
 pub(super) struct Peer {
     pub(super) link: Link,
     pub(super) target: (u64, Node),
+    /// The stream of the last session, all of which is answered: each heartbeat is a session of its own. Whoever uses it
+    /// has it alone; openraft wants a network that could be shared all the same.
+    pub(super) open: Mutex<Option<Open>>,
 }
 
 pub(super) fn failed(error: &CallError) -> RPCError<TypeConfig> {
@@ -60,7 +63,7 @@ pub(super) fn limit(option: &RPCOption) -> Duration {
 }
 
 impl Peer {
-    async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
+    async fn ask(&mut self, question: Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
         self.link.ask_node(&self.target, question, limit(option)).await.map_err(|e| failed(&e))
     }
 }
@@ -69,7 +72,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &Node) -> Peer {
-        Peer { link: self.link.clone(), target: (target, node.clone()) }
+        Peer { link: self.link.clone(), target: (target, node.clone()), open: Mutex::default() }
     }
 }
 
@@ -91,7 +94,7 @@ impl RaftNetworkV2<TypeConfig> for Peer {
     where
         S: Stream<Item = AppendEntriesRequest<TypeConfig>> + Send + Unpin + 'static,
     {
-        Box::pin(std::future::ready(Ok(Session::new(self.clone(), input, option).run())))
+        Box::pin(std::future::ready(Ok(Session::new(self, input, option).run())))
     }
 
     async fn vote(

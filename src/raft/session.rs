@@ -3,10 +3,10 @@
 //! What is committed is news that can wait for the next entries to carry it: while writes come one after another, each
 //! would cost every follower a second message. It does not wait where a client of the follower does ([`super::haste`]).
 
-use super::link::CallError;
+use super::link::{CallError, Link};
 use super::network::{Peer, failed, limit};
 use super::peers::{Replies, Unreached};
-use super::types::TypeConfig;
+use super::types::{Node, TypeConfig};
 use super::wire;
 use crate::proto::internal::replicate_response::Body;
 use crate::proto::internal::{ReplicateRequest, ReplicateResponse};
@@ -31,15 +31,15 @@ type Reply = Result<StreamAppendResult<TypeConfig>, RPCError<TypeConfig>>;
 pub(super) type Opening<'s> = BoxFuture<'s, Result<BoxStream<'s, Reply>, RPCError<TypeConfig>>>;
 
 /// An open stream to the follower.
-struct Open {
+pub(super) struct Open {
     requests: mpsc::Sender<ReplicateRequest>,
     replies: Replies,
 }
 
-/// One run of openraft's replication to a follower. It opens its stream when it has something to send, and again if the
-/// stream broke while it had nothing.
-pub(super) struct Session<S> {
-    peer: Peer,
+/// One run of openraft's replication to a follower, or one heartbeat. It goes on with the stream that the one before left;
+/// it opens one when it has something to send, and again if the stream broke while it had nothing.
+pub(super) struct Session<'s, S> {
+    peer: &'s mut Peer,
     /// Entries to send; `None` at their end.
     input: Option<S>,
     open: Option<Open>,
@@ -63,21 +63,25 @@ enum Event {
     Time,
 }
 
-impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
+impl<'s, S: Stream<Item = Entries> + Send + Unpin + 'static> Session<'s, S> {
     /// A message that is not answered within the [`limit`] of `option`, counted from the answer to the one before, ends the
     /// session with an error.
-    pub(super) fn new(peer: Peer, input: S, option: RPCOption) -> Session<S> {
-        let (open, sent, since, held, last) = (None, 0, Instant::now(), None, None);
+    pub(super) fn new(peer: &'s mut Peer, input: S, option: RPCOption) -> Session<'s, S> {
+        // A session that ends early leaves nothing: answers may be missing.
+        let (open, sent, since, held, last) = (peer.open.get_mut().take(), 0, Instant::now(), None, None);
         Session { peer, input: Some(input), open, sent, since, held, last, option }
     }
 
     /// The answers, in the order of the input. An error is the last one.
-    pub(super) fn run(self) -> BoxStream<'static, Reply> {
+    pub(super) fn run(self) -> BoxStream<'s, Reply> {
         let replies = futures::stream::unfold(Some(self), |session| async move {
             let mut session = session?;
             match session.reply().await {
                 Ok(Some(result)) => Some((Ok(result), Some(session))),
-                Ok(None) => None,
+                Ok(None) => {
+                    *session.peer.open.get_mut() = session.open;
+                    None
+                }
                 Err(error) => Some((Err(error), None)),
             }
         });
@@ -88,8 +92,8 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
     async fn reply(&mut self) -> Result<Option<StreamAppendResult<TypeConfig>>, RPCError<TypeConfig>> {
         while self.input.is_some() || self.sent > 0 {
             let next = match self.event().await {
-                Event::Reply(Some(Ok(reply))) => {
-                    self.sent = self.sent.saturating_sub(1);
+                Event::Reply(Some(Ok(reply))) if self.sent > 0 => {
+                    self.sent -= 1;
                     self.since = Instant::now();
                     return self.read(reply).map(Some).map_err(|e| failed(&e));
                 }
@@ -159,13 +163,13 @@ impl<S: Stream<Item = Entries> + Send + Unpin + 'static> Session<S> {
     async fn send(&mut self, entries: Entries) -> Result<Option<StreamAppendResult<TypeConfig>>, RPCError<TypeConfig>> {
         let open = match &mut self.open {
             Some(open) => open,
-            none => match open(&self.peer, limit(&self.option)).await {
+            none => match open(&self.peer.link, &self.peer.target.1, limit(&self.option)).await {
                 Ok(open) => none.insert(open),
                 Err(Unreached::Unknown(_)) => return self.ask(entries).await.map(Some),
                 Err(error) => return Err(failed(&error.into())),
             },
         };
-        let Peer { link, target } = &self.peer;
+        let Peer { link, target, .. } = &*self.peer;
         let (cluster, from, to) = (link.cluster_bytes(), link.id, target.0);
         let request = ReplicateRequest { cluster, from, to, append: Some(wire::append_out(&entries)) };
         // If the other end is gone, the replies say why.
@@ -199,7 +203,7 @@ async fn next_of<S: Stream + Unpin>(stream: Option<&mut S>) -> Option<Option<S::
     Some(stream?.next().await)
 }
 
-async fn open(Peer { link, target: (_, node) }: &Peer, limit: Duration) -> Result<Open, Unreached> {
+async fn open(link: &Link, node: &Node, limit: Duration) -> Result<Open, Unreached> {
     // The messages without an answer, and what was held.
     let (requests, queue) = mpsc::channel(AHEAD + 1);
     let opening = link.peers.replicate(&link.address_of(node), ReceiverStream::new(queue));

@@ -21,6 +21,7 @@ use futures::stream::BoxStream;
 use openraft::errors::RPCError;
 use openraft::network::RPCOption;
 use openraft::raft::{AppendEntriesRequest, StreamAppendResult};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::mpsc;
@@ -50,6 +51,8 @@ struct Follower {
     does: Does,
     /// How it came, when, the last entry and the last that is committed.
     got: Arc<Mutex<Vec<(&'static str, u128, u64, u64)>>>,
+    /// How many streams were opened.
+    opened: Arc<AtomicUsize>,
     began: Instant,
 }
 
@@ -77,6 +80,7 @@ impl Peers for Follower {
     }
 
     fn replicate(&self, _: &str, requests: Requests) -> BoxFuture<'static, Result<Replies, Unreached>> {
+        self.opened.fetch_add(1, Ordering::Relaxed);
         let follower = self.clone();
         let replies = requests.map(move |request| {
             let append = follower.take("stream", request.append.expect("has entries"));
@@ -121,13 +125,29 @@ struct Run {
     replies: BoxStream<'static, Reply>,
 }
 
-fn run(does: Does) -> Run {
-    let follower = Follower { does, got: Arc::default(), began: Instant::now() };
+fn follower(does: Does) -> (Follower, Peer) {
+    let follower = Follower { does, got: Arc::default(), opened: Arc::default(), began: Instant::now() };
     let link = Link::new(Arc::new(follower.clone()), 1, true);
+    (follower, Peer { link, target: (FOLLOWER, Node::default()), open: tokio::sync::Mutex::default() })
+}
+
+fn run(does: Does) -> Run {
+    let (follower, peer) = follower(does);
+    let link = peer.link.clone();
     let (input, entries) = mpsc::channel(16);
-    let peer = Peer { link: link.clone(), target: (FOLLOWER, Node::default()) };
-    let session = Session::new(peer, ReceiverStream::new(entries), RPCOption::new(LIMIT));
+    let session = Session::new(Box::leak(Box::new(peer)), ReceiverStream::new(entries), RPCOption::new(LIMIT));
     Run { follower, link, input, replies: session.run() }
+}
+
+/// A heartbeat, which says that the follower has all up to there, is answered.
+async fn beat(peer: &mut Peer, matched: u64) {
+    let input = futures::stream::iter([append(matched, 0, 0)]);
+    let mut replies = Session::new(peer, input, RPCOption::new(LIMIT)).run();
+    match replies.next().await {
+        Some(Ok(Ok(at))) => assert_eq!(Some(id(matched)), at),
+        other => panic!("{other:?} instead of {matched}"),
+    }
+    assert!(replies.next().await.is_none());
 }
 
 fn id(index: u64) -> LogId {
@@ -274,6 +294,33 @@ async fn a_follower_of_an_earlier_version_is_asked_by_call() {
         run.matched(index + 1).await;
     }
     assert_eq!(vec![("call", 0, 1, 0), ("call", 0, 2, 1), ("call", 0, 3, 2)], run.follower.got());
+}
+
+#[tokio::test(start_paused = true)]
+async fn heartbeats_go_on_one_stream() {
+    let (follower, mut peer) = follower(Does::Answers);
+    for index in 1..=3 {
+        beat(&mut peer, index).await;
+    }
+    assert_eq!(1, follower.opened.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_broke_between_heartbeats_is_opened_again() {
+    let (follower, mut peer) = follower(Does::Breaks(1));
+    for index in 1..=3 {
+        beat(&mut peer, index).await;
+    }
+    assert_eq!(3, follower.opened.load(Ordering::Relaxed));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_nobody_waited_for_is_not_taken_for_the_next_one() {
+    let (follower, mut peer) = follower(Does::Works);
+    let early = tokio::time::timeout(Duration::from_millis(100), beat(&mut peer, 1)).await;
+    assert!(early.is_err(), "it takes 400 ms");
+    beat(&mut peer, 2).await;
+    assert_eq!(2, follower.opened.load(Ordering::Relaxed));
 }
 
 /// What a follower says to a message that is not meant for it, or not whole; what comes after it is not looked at.
