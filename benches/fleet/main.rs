@@ -8,6 +8,8 @@
 //! the server's alone.
 
 mod fleet;
+#[path = "../common/limits.rs"]
+mod limits;
 #[path = "../common/process.rs"]
 mod process;
 mod server;

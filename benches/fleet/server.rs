@@ -1,6 +1,6 @@
 //! The server under measurement.
 
-use crate::process;
+use crate::{limits, process};
 use anyhow::{Context, Result, anyhow};
 use lictor::proto::v1::ListServicesRequest;
 use lictor::proto::v1::discovery_service_client::DiscoveryServiceClient;
@@ -116,8 +116,7 @@ async fn instances(client: &mut DiscoveryServiceClient<Channel>) -> Result<u64> 
 fn spawn(bin: &Path, dir: &Path, [server, grpc]: [u16; 2]) -> Result<Child> {
     let log = File::options().create(true).append(true).open(dir.join("log"))?;
     // All agents come from one address.
-    let limits = dir.join("limits.json");
-    std::fs::write(&limits, r#"{"limits": {"rpc_max_conns_per_client": 100000}}"#)?;
+    let limits = limits::any_connections(dir)?;
     let mut command = Command::new(bin);
     command.args(["agent", "-server", "-bootstrap-expect=1", "-bind=127.0.0.1", "-node=server", "-log-level=warn"]);
     command.args(["-http-port=0", "-dns-port=0", "-serf-lan-port=0"]);

@@ -11,6 +11,8 @@ mod catalog;
 mod client;
 mod dialect;
 mod etcd;
+#[path = "../common/limits.rs"]
+mod limits;
 mod load;
 mod null;
 #[path = "../common/process.rs"]

@@ -1,7 +1,7 @@
 //! The servers under measurement: one that runs already, or a process of our own in a scratch directory.
 
 use crate::dialect::Dialect;
-use crate::sys;
+use crate::{limits, sys};
 use anyhow::{Context, Result, anyhow, bail};
 use std::fs::File;
 use std::io::{BufRead, BufReader};
@@ -47,8 +47,12 @@ impl Target {
         if dev {
             command.arg("-dev");
         } else {
-            command.args(["-server", "-bootstrap-expect=1", "-bind=127.0.0.1"]).arg("-data-dir").arg(dir.path());
+            command
+                .args(["-server", "-bootstrap-expect=1", "-bind=127.0.0.1"])
+                .arg("-data-dir")
+                .arg(dir.path().join("data"));
         }
+        command.arg("-config-file").arg(limits::any_connections(dir.path())?);
         command.args(["-http-port=0", "-grpc-port=0", "-dns-port=0", "-server-port=0"]);
         Process::until_ready(command, dir, core)?.into_target("lictor", dialect)
     }
