@@ -63,7 +63,11 @@ pub(super) fn limit(option: &RPCOption) -> Duration {
 }
 
 impl Peer {
-    async fn ask(&mut self, question: Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
+    pub(super) fn new(link: Link, target: (u64, Node)) -> Peer {
+        Peer { link, target, open: Mutex::default() }
+    }
+
+    async fn ask(&self, question: Question, option: &RPCOption) -> Result<Answer, RPCError<TypeConfig>> {
         self.link.ask_node(&self.target, question, limit(option)).await.map_err(|e| failed(&e))
     }
 }
@@ -72,7 +76,7 @@ impl RaftNetworkFactory<TypeConfig> for Network {
     type Network = Peer;
 
     async fn new_client(&mut self, target: u64, node: &Node) -> Peer {
-        Peer { link: self.link.clone(), target: (target, node.clone()), open: Mutex::default() }
+        Peer::new(self.link.clone(), (target, node.clone()))
     }
 }
 

@@ -128,7 +128,7 @@ struct Run {
 fn follower(does: Does) -> (Follower, Peer) {
     let follower = Follower { does, got: Arc::default(), opened: Arc::default(), began: Instant::now() };
     let link = Link::new(Arc::new(follower.clone()), 1, true);
-    (follower, Peer { link, target: (FOLLOWER, Node::default()), open: tokio::sync::Mutex::default() })
+    (follower, Peer::new(link, (FOLLOWER, Node::default())))
 }
 
 fn run(does: Does) -> Run {

@@ -179,7 +179,7 @@ impl Check {
             seen.ledger.len()
         ));
         self.trace.note(format_args!("in the log: {:?}", seen.log.tally()));
-        if done == 0 {
+        if done == 0 || reads == 0 {
             self.trace.fail("nothing was done at all");
         }
     }

@@ -11,9 +11,13 @@ use std::sync::Arc;
 
 const KEYS: u64 = 4;
 
+fn key(number: u64) -> String {
+    format!("k{number}")
+}
+
 /// What clients write to.
 pub(super) fn keys() -> impl Iterator<Item = String> {
-    (0..KEYS).map(|n| format!("k{n}"))
+    (0..KEYS).map(key)
 }
 
 struct Client {
@@ -30,7 +34,7 @@ pub(super) async fn run(world: Arc<World>, number: u64) {
     let mut client = Client { caller, written: 0, known: BTreeMap::new() };
     while !client.caller.closing() {
         client.caller.rest().await;
-        let key = format!("k{}", client.caller.dice.below(KEYS));
+        let key = key(client.caller.dice.below(KEYS));
         let known = client.known.get(&key).copied().unwrap_or(0);
         match client.caller.dice.below(20) {
             0..=4 => client.put(&key, None, false).await,

@@ -103,8 +103,9 @@ pub(super) async fn run(world: &Arc<World>) {
                 world.trace.fail(format_args!("s{at} cannot read at rest: {fresh:?}"));
                 continue;
             }
+            let state = life.handle.state();
             for key in client::keys() {
-                world.check.read(at, began, &key, &life.handle.state());
+                world.check.read(at, began, &key, &state);
             }
         }
     }
