@@ -156,14 +156,14 @@ fn waiting(query: &Query) -> Result<(u64, Duration), Error> {
 }
 
 /// A question whose answer depends on the state alone.
-pub(super) struct Question<F> {
+pub(super) struct Question<'a> {
     pub(super) scope: Scope,
     /// Equal for equal questions.
     pub(super) content: String,
-    pub(super) answer: F,
+    pub(super) answer: &'a (dyn Fn(&State) -> Result<Answer, Error> + Sync),
 }
 
-impl<F: Fn(&State) -> Result<Answer, Error> + Sync> Question<F> {
+impl Question<'_> {
     /// Answers when the read says so. An answer that does not wait is kept under the request line.
     pub(super) async fn ask(self, call: &Call, read: Read) -> Result<Answer, Error> {
         let (gateway, core) = (&*call.gateway, &call.core);

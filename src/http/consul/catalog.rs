@@ -35,7 +35,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     let question = Question {
         scope: selection.near.scope(Scope::Nodes),
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let found = state.nodes().filter(|node| selection.takes_node(node.record.meta.as_deref()));
             let nodes = found.map(|node| Node::of(&node.record, datacenter));
             let mut nodes: Vec<Node<'_>> = nodes.filter(|node| filter.matches(node)).collect();
@@ -60,7 +60,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     let question = Question {
         scope: if of_nodes { Scope::ServicesOfNodes } else { Scope::Services },
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let mut services: BTreeMap<&str, BTreeSet<&str>> = BTreeMap::new();
             for service in state.services(DEFAULT_NAMESPACE, "") {
                 let instances = selection.of_service(state, &service.key);
@@ -83,20 +83,19 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
 pub(super) async fn service(call: Call) -> Result<Answer, Error> {
     let service = ServiceKey::of(&call.name("Missing service name")?);
     let scope = Scope::Catalog(service.clone());
-    instances(call, scope, move |selection, state| selection.of_service(state, &service).collect()).await
+    instances(call, scope, &|selection, state| selection.of_service(state, &service).collect()).await
 }
 
 /// GET catalog/connect/:name
 pub(super) async fn connect(call: Call) -> Result<Answer, Error> {
     let name = call.name("Missing service name")?.into_owned();
     // Any instance may stand for any service.
-    instances(call, Scope::ServicesOfNodes, move |selection, state| selection.of_mesh(state, &name)).await
+    instances(call, Scope::ServicesOfNodes, &|selection, state| selection.of_mesh(state, &name)).await
 }
 
-async fn instances<F>(call: Call, scope: Scope, find: F) -> Result<Answer, Error>
-where
-    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>> + Sync,
-{
+type Find<'f> = &'f (dyn for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>> + Sync);
+
+async fn instances(call: Call, scope: Scope, find: Find<'_>) -> Result<Answer, Error> {
     let read = call.read()?.or_cached(&call.query);
     let selection = Selection::of(&call);
     let filter = filter::of(&call, filter::CATALOG_SERVICE)?;
@@ -106,7 +105,7 @@ where
     let question = Question {
         scope: selection.near.scope(scope),
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let found = find(&selection, state).into_iter();
             let services = found.map(|i| CatalogService::of(i, state, datacenter));
             let mut services: Vec<_> = services.filter(|service| filter.matches(service)).collect();
@@ -128,11 +127,11 @@ pub(super) async fn gateway_services(call: Call) -> Result<Answer, Error> {
 pub(super) async fn nothing(
     call: Call,
     announced: bool,
-    answer: impl Fn(Layout) -> Result<Answer, Error> + Sync,
+    answer: fn(Layout) -> Result<Answer, Error>,
 ) -> Result<Answer, Error> {
     let read = if announced { call.read()?.or_cached(&call.query) } else { call.quiet_read()? };
     let layout = call.layout();
     let content = call.query.content_key(&call.path);
-    let question = Question { scope: Scope::Nothing, content, answer: |_: &State| answer(layout) };
+    let question = Question { scope: Scope::Nothing, content, answer: &|_: &State| answer(layout) };
     question.ask(&call, read).await
 }

@@ -27,7 +27,7 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
         node: Node<'a>,
         services: BTreeMap<Text, NodeService<'a>>,
     }
-    ask(call, |found, filter, layout| {
+    ask(call, &|found, filter, layout| {
         let found = found.map(|Found { node, services }| {
             let services = services.into_iter().map(|service| (service.id.clone(), service));
             NodeServices { node, services: services.filter(|(_, service)| filter.matches(service)).collect() }
@@ -45,7 +45,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
         node: Option<Node<'a>>,
         services: Option<Vec<NodeService<'a>>>,
     }
-    ask(call, |found, filter, layout| {
+    ask(call, &|found, filter, layout| {
         let (node, services) = found.map(|found| (found.node, found.services)).unzip();
         let services = services.filter(|services| !services.is_empty());
         let services = services.map(|services| services.into_iter().filter(|s| filter.matches(s)).collect());
@@ -60,10 +60,9 @@ struct Found<'a> {
     services: Vec<NodeService<'a>>,
 }
 
-async fn ask<F>(call: Call, show: F) -> Result<Answer, Error>
-where
-    F: Fn(Option<Found<'_>>, &Filter, Layout) -> Result<Answer, Error> + Sync,
-{
+type Show<'f> = &'f (dyn Fn(Option<Found<'_>>, &Filter, Layout) -> Result<Answer, Error> + Sync);
+
+async fn ask(call: Call, show: Show<'_>) -> Result<Answer, Error> {
     let read = call.read()?;
     let asked = call.name("Missing node name")?;
     let filter = filter::of(&call, filter::SERVICE)?;
@@ -73,7 +72,7 @@ where
     let question = Question {
         scope: scope(&call.core.local().state, &asked),
         content: call.query.content_key(&call.path),
-        answer: |state: &State| show(found(state, &asked, datacenter), &filter, layout),
+        answer: &|state: &State| show(found(state, &asked, datacenter), &filter, layout),
     };
     question.ask(&call, read).await
 }

@@ -80,7 +80,7 @@ pub(super) async fn datacenters(call: Call) -> Result<Answer, Error> {
 
 /// GET coordinate/nodes
 pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
-    ask(call, |state, segment| {
+    ask(call, &|state, segment| {
         let found = state.coordinates().filter(|c| segment.is_none_or(|segment| c.segment == segment));
         Some(found.map(|c| Entry::of(c)).collect())
     })
@@ -90,7 +90,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
 /// GET coordinate/node/:node
 pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     let name = String::from_utf8_lossy(call.variable()).into_owned();
-    ask(call, move |state, segment| {
+    ask(call, &|state, segment| {
         let found = state.coordinates_of(&name).filter(|c| segment.is_none_or(|segment| c.segment == segment));
         let found: Vec<Entry<'_>> = found.map(|c| Entry::of(c)).collect();
         (!found.is_empty()).then_some(found)
@@ -98,17 +98,16 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     .await
 }
 
-async fn ask<F>(call: Call, find: F) -> Result<Answer, Error>
-where
-    F: for<'a> Fn(&'a State, Option<&str>) -> Option<Vec<Entry<'a>>> + Sync,
-{
+type Find<'f> = &'f (dyn for<'a> Fn(&'a State, Option<&str>) -> Option<Vec<Entry<'a>>> + Sync);
+
+async fn ask(call: Call, find: Find<'_>) -> Result<Answer, Error> {
     let read = call.read_anywhere(false)?;
     check_datacenter(&call.gateway, call.query.get("dc").unwrap_or_default())?;
     let layout = call.layout();
     let question = Question {
         scope: Scope::Coordinates,
         content: call.query.content_key(&call.path),
-        answer: |state: &State| match find(state, call.query.get("segment")) {
+        answer: &|state: &State| match find(state, call.query.get("segment")) {
             Some(list) => Answer::json(&list, layout),
             None => Ok(Answer::empty(StatusCode::NOT_FOUND)),
         },

@@ -47,14 +47,14 @@ impl Fields for Entry<'_> {
 pub(super) async fn service(call: Call) -> Result<Answer, Error> {
     let service = ServiceKey::of(&call.name("Missing service name")?);
     let scope = Scope::Health(service.clone());
-    instances(call, scope, move |selection, state| selection.of_service(state, &service).collect()).await
+    instances(call, scope, &|selection, state| selection.of_service(state, &service).collect()).await
 }
 
 /// GET health/connect/:name
 pub(super) async fn connect(call: Call) -> Result<Answer, Error> {
     let name = call.name("Missing service name")?.into_owned();
     // Any instance may stand for any service.
-    instances(call, Scope::Everything, move |selection, state| selection.of_mesh(state, &name)).await
+    instances(call, Scope::Everything, &|selection, state| selection.of_mesh(state, &name)).await
 }
 
 /// GET health/ingress/:name: there are no gateways, because the entries that bind services to them are refused.
@@ -64,10 +64,9 @@ pub(super) async fn ingress(call: Call) -> Result<Answer, Error> {
     super::catalog::nothing(call, true, |layout| Answer::json::<[(); 0]>(&[], layout)).await
 }
 
-async fn instances<F>(call: Call, scope: Scope, find: F) -> Result<Answer, Error>
-where
-    F: for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>> + Sync,
-{
+type Find<'f> = &'f (dyn for<'a> Fn(&'a Selection, &'a State) -> Vec<&'a Arc<Instance>> + Sync);
+
+async fn instances(call: Call, scope: Scope, find: Find<'_>) -> Result<Answer, Error> {
     let read = call.read()?.or_cached(&call.query);
     let selection = Selection::with_health(&call)?;
     let filter = filter::of(&call, filter::ENTRY)?;
@@ -77,7 +76,7 @@ where
     let question = Question {
         scope: selection.near.scope(scope),
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let found = find(&selection, state).into_iter();
             let entries = found.map(|instance| Entry::of(instance, state, datacenter));
             let mut entries: Vec<Entry<'_>> = entries.filter(|entry| filter.matches(entry)).collect();

@@ -56,7 +56,7 @@ async fn ask(call: Call, selection: Selection, scope: Scope, asked: Asked) -> Re
     let question = Question {
         scope: selection.near.scope(scope),
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let mut checks = find(&asked, &selection, state);
             checks.retain(|check| filter.matches(check));
             checks.sort_by_cached_key(|check| (fold(check.node), fold(check.check_id)));

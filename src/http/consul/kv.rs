@@ -84,7 +84,7 @@ async fn get(call: Call) -> Result<Answer, Error> {
             Form::Recurse | Form::Keys { .. } => Scope::Prefix(key.clone()),
         },
         content: call.query.content_key(&call.path),
-        answer: |state: &State| answer(state, &key, &form, layout),
+        answer: &|state: &State| answer(state, &key, &form, layout),
     };
     question.ask(&call, read).await
 }

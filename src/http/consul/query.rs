@@ -24,7 +24,7 @@ pub(super) async fn queries(call: Call) -> Result<Answer, Error> {
     let question = Question {
         scope: Scope::Queries,
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let list: Vec<QueryShape<'_>> = state.queries().map(|query| QueryShape::of(query)).collect();
             Answer::json(&list, layout)
         },
@@ -102,7 +102,7 @@ async fn get(call: Call, path: &str) -> Result<Answer, Error> {
     let question = Question {
         scope: Scope::Queries,
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let query = state.query(&id).ok_or_else(not_found)?;
             Answer::json(&[QueryShape::of(query)], layout)
         },

@@ -82,19 +82,19 @@ impl<'a> Session<'a> {
 
 /// GET session/list
 pub(super) async fn list(call: Call) -> Result<Answer, Error> {
-    ask(call, |state| state.sessions().map(|session| Session::of(session)).collect()).await
+    ask(call, &|state| state.sessions().map(|session| Session::of(session)).collect()).await
 }
 
 /// GET session/info/:id
 pub(super) async fn info(call: Call) -> Result<Answer, Error> {
     let id = session_id(&call.name("Missing session")?)?;
-    ask(call, move |state| state.session(&id).map(|session| Session::of(session)).into_iter().collect()).await
+    ask(call, &|state| state.session(&id).map(|session| Session::of(session)).into_iter().collect()).await
 }
 
 /// GET session/node/:node
 pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     let name = call.name("Missing node name")?.into_owned();
-    ask(call, move |state| {
+    ask(call, &|state| {
         let bound = state.sessions_bound_to(&name);
         let free = state.sessions().filter(|s| s.binding.is_none() && name.eq_ignore_ascii_case(AGENTLESS));
         bound.chain(free).map(|session| Session::of(session)).collect()
@@ -102,16 +102,15 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     .await
 }
 
-async fn ask<F>(call: Call, find: F) -> Result<Answer, Error>
-where
-    F: for<'a> Fn(&'a State) -> Vec<Session<'a>> + Sync,
-{
+type Find<'f> = &'f (dyn for<'a> Fn(&'a State) -> Vec<Session<'a>> + Sync);
+
+async fn ask(call: Call, find: Find<'_>) -> Result<Answer, Error> {
     let read = call.quiet_read()?;
     let layout = call.layout();
     let question = Question {
         scope: Scope::Sessions,
         content: call.query.content_key(&call.path),
-        answer: |state: &State| Answer::json(&find(state), layout),
+        answer: &|state: &State| Answer::json(&find(state), layout),
     };
     question.ask(&call, read).await
 }

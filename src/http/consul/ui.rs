@@ -78,7 +78,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     let question = Question {
         scope: Scope::Everything,
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let nodes = state.nodes().map(|node| NodeInfo::of(node, state, datacenter));
             Answer::json(&nodes.filter(|node| filter.matches(node)).collect::<Vec<_>>(), layout)
         },
@@ -96,7 +96,7 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     let question = Question {
         scope: Scope::Node(name.clone()),
         content: call.query.content_key(&call.path),
-        answer: |state: &State| match state.node(&name) {
+        answer: &|state: &State| match state.node(&name) {
             Some(node) => Answer::json(&NodeInfo::of(node, state, datacenter), layout),
             None => Ok(Answer::empty(StatusCode::NOT_FOUND)),
         },
@@ -161,7 +161,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     let question = Question {
         scope: Scope::Everything,
         content: call.query.content_key(&call.path),
-        answer: |state: &State| {
+        answer: &|state: &State| {
             let mut summaries: BTreeMap<&str, Summary<'_>> = BTreeMap::new();
             for service in state.services(DEFAULT_NAMESPACE, "") {
                 let entries = service.instances.iter().map(|i| Entry::of(i, state, datacenter));
