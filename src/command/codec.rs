@@ -129,6 +129,12 @@ rows! {
     encode_coordinate decode_coordinate Coordinate;
 }
 
+/// Appends the bytes of [`encode_kv`].
+pub fn append_kv(value: &KvEntry, out: &mut Vec<u8>) {
+    // A vector never lacks the room, the only error there is.
+    let _ = pb::KvEntry::from(value).encode(out);
+}
+
 #[cfg(test)]
 mod golden;
 #[cfg(test)]

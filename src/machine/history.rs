@@ -6,7 +6,7 @@
 
 use super::change::{Change, What};
 use crate::command::CodecError;
-use crate::command::codec::{decode_kv, encode_kv};
+use crate::command::codec::{append_kv, decode_kv};
 use crate::model::{Instance, KvEntry, ServiceKey, Text};
 use bytes::Bytes;
 use std::collections::HashMap;
@@ -42,13 +42,18 @@ pub enum Subject {
     },
 }
 
-impl Event {
-    /// The event that a watcher sees of this change, if any does.
-    pub fn of(change: &Change) -> Option<Event> {
-        let subject = match &change.what {
-            What::Instance { before, after } => Subject::of(after.as_ref().or(before.as_ref())?),
-            What::Touched(instance) => Subject::of(instance),
-            What::Kv { before, after } => Subject::Kv { before: before.clone(), after: after.clone() },
+/// What of a change watchers see.
+enum Seen<'a> {
+    Instance(&'a Arc<Instance>),
+    Kv { before: &'a Option<Arc<KvEntry>>, after: &'a Option<Arc<KvEntry>> },
+}
+
+impl Seen<'_> {
+    fn of(change: &Change) -> Option<Seen<'_>> {
+        match &change.what {
+            What::Instance { before, after } => Some(Seen::Instance(after.as_ref().or(before.as_ref())?)),
+            What::Touched(instance) => Some(Seen::Instance(instance)),
+            What::Kv { before, after } => Some(Seen::Kv { before, after }),
             What::Node { .. }
             | What::TombstoneDropped(_)
             | What::Session { .. }
@@ -59,7 +64,17 @@ impl Event {
             | What::LockDelay { .. }
             | What::Coordinate { .. }
             | What::Request(_)
-            | What::RequestDropped(_) => return None,
+            | What::RequestDropped(_) => None,
+        }
+    }
+}
+
+impl Event {
+    /// The event that a watcher sees of this change, if any does.
+    pub fn of(change: &Change) -> Option<Event> {
+        let subject = match Seen::of(change)? {
+            Seen::Instance(instance) => Subject::of(instance),
+            Seen::Kv { before, after } => Subject::Kv { before: before.clone(), after: after.clone() },
         };
         Some(Event { revision: change.revision, subject })
     }
@@ -122,31 +137,52 @@ const INSTANCE: u8 = 1;
 const KV_BOTH: u8 = 2;
 const KV_FOUND: u8 = 3;
 
-/// The bytes of a row of events. What a key became is not among them: it is what the key's next event found, or what the
-/// state holds.
-pub(super) fn encode(events: &[Event]) -> Vec<u8> {
-    let mut out = Vec::new();
+/// Calls `row` with the revision of the first event and the bytes, for each row that the events of these changes fill.
+/// What a key became is not among them: it is what the key's next event found, or what the state holds.
+pub(super) fn rows(changes: &[Change], mut row: impl FnMut(u64, Vec<u8>)) {
+    let (mut first, mut last, mut bytes) = (0, 0, Vec::new());
+    for change in changes {
+        if bytes.len() >= PART_BYTES && change.revision != last {
+            row(first, std::mem::replace(&mut bytes, Vec::with_capacity(PART_BYTES + PART_BYTES / 8)));
+        }
+        if bytes.is_empty() {
+            first = change.revision;
+        }
+        last = change.revision;
+        encode(change, &mut bytes);
+    }
+    if !bytes.is_empty() {
+        row(first, bytes);
+    }
+}
+
+/// Appends the event of a change, if it has one.
+fn encode(change: &Change, out: &mut Vec<u8>) {
     let put = |out: &mut Vec<u8>, bytes: &[u8]| {
         out.extend_from_slice(&(bytes.len() as u32).to_be_bytes());
         out.extend_from_slice(bytes);
     };
-    for event in events {
-        out.extend_from_slice(&event.revision.to_be_bytes());
-        match &event.subject {
-            Subject::Instance { service, node, id } => {
-                out.push(INSTANCE);
-                for part in [&service.namespace, &service.name, node, id] {
-                    put(&mut out, part.as_bytes());
-                }
+    let Some(seen) = Seen::of(change) else { return };
+    out.extend_from_slice(&change.revision.to_be_bytes());
+    match seen {
+        Seen::Instance(instance) => {
+            out.push(INSTANCE);
+            for part in [&instance.service.namespace, &instance.service.name, &instance.node, &instance.id] {
+                put(out, part.as_bytes());
             }
-            Subject::Kv { before, .. } => {
-                out.push(KV_FOUND);
-                put(&mut out, event.kv_key().unwrap_or_default());
-                put(&mut out, &before.as_ref().map(|e| encode_kv(e)).unwrap_or_default());
+        }
+        Seen::Kv { before, after } => {
+            out.push(KV_FOUND);
+            put(out, before.as_ref().or(after.as_ref()).map_or(&[], |entry| &entry.key));
+            let length_at = out.len();
+            put(out, &[]);
+            if let Some(entry) = before {
+                append_kv(entry, out);
+                let length = (out.len() - length_at - 4) as u32;
+                out[length_at..length_at + 4].copy_from_slice(&length.to_be_bytes());
             }
         }
     }
-    out
 }
 
 /// An event as a row holds it.
@@ -229,4 +265,41 @@ fn part<'a>(bytes: &mut &'a [u8]) -> Result<&'a [u8], CodecError> {
     let (head, rest) = bytes.split_at_checked(length).ok_or_else(|| damaged("ends too early"))?;
     *bytes = rest;
     Ok(head)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_of_a_bounded_size_and_hold_whole_revisions() {
+        let entry = |revision| KvEntry {
+            key: "k".into(),
+            value: vec![0; 300 << 10].into(),
+            flags: 0,
+            create_revision: 1,
+            modify_revision: revision,
+            version: 1,
+            session: None,
+            ephemeral: false,
+            lock_index: 0,
+            expire_ms: None,
+        };
+        let put = |revision| Change {
+            revision,
+            what: What::Kv { before: Some(Arc::new(entry(revision - 1))), after: Some(Arc::new(entry(revision))) },
+        };
+        let unseen = |revision| Change { revision, what: What::LockDelay { key: "k".into(), until_ms: None } };
+        let changes: Vec<Change> = (2..20).flat_map(|r| [unseen(r), put(r), put(r), unseen(r)]).collect();
+        let mut found = Vec::new();
+        rows(&changes, |first, bytes| {
+            let revisions: Vec<u64> = decode(&bytes).unwrap().iter().map(|event| event.revision).collect();
+            assert_eq!(Some(&first), revisions.first());
+            assert!(bytes.len() < 2 * PART_BYTES, "{}", bytes.len());
+            assert_ne!(found.last(), revisions.first(), "the row before ends in the same revision");
+            found.extend(revisions);
+        });
+        assert_eq!((2..20).flat_map(|r| [r, r]).collect::<Vec<u64>>(), found);
+        rows(&[unseen(1)], |first, _| panic!("a row at {first} without an event"));
+    }
 }

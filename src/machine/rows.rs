@@ -2,7 +2,7 @@
 //! to be unique and stable; the values hold everything. Table numbers and layouts are on disk and never reused.
 
 use super::change::{Change, What};
-use super::history::{self, Event};
+use super::history;
 use super::request::Request;
 use super::state::{Meta, State};
 use crate::command::codec::{
@@ -66,12 +66,7 @@ pub fn of_changes(state: &State, changes: &[Change]) -> Vec<RowOp> {
         out.add(&change.what);
     }
     out.index_rows(state);
-    let events: Vec<Event> = changes.iter().filter_map(Event::of).collect();
-    for part in history::parts(events) {
-        if let Some(first) = part.first() {
-            out.put(HISTORY, first.revision.to_be_bytes().to_vec(), Some(history::encode(&part)));
-        }
-    }
+    history::rows(changes, |first, events| out.put(HISTORY, first.to_be_bytes().to_vec(), Some(events)));
     out.put(META, Vec::new(), Some(encode_meta(&state.meta)));
     out.ops
 }

@@ -54,6 +54,8 @@ type Answer = (ApplyResponder<TypeConfig>, Option<Reply>);
 struct Batch {
     entries: usize,
     changes: Vec<Change>,
+    /// Of the entries behind the changes.
+    bytes: usize,
     answers: Vec<Answer>,
 }
 
@@ -103,6 +105,7 @@ impl StateMachine {
                 #[cfg(test)]
                 super::tests::applied::note(&log_id, Some((&proposal, &applied.reply)));
                 batch.changes.extend(applied.changes);
+                batch.bytes += proposal.bytes().len();
                 Some(applied.reply)
             }
             Payload::Blank => {
@@ -140,7 +143,7 @@ impl StateMachine {
             applied: codec::encode_log_id(&applied),
             membership: self.encoded_membership.clone(),
         };
-        self.checkpoint.push(Delta { state, position, changes: batch.changes }).await;
+        self.checkpoint.push(Delta { state, position, changes: batch.changes, bytes: batch.bytes }).await;
         for (responder, reply) in batch.answers {
             responder.send(reply);
         }

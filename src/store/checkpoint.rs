@@ -15,14 +15,17 @@ use tokio::sync::{Notify, oneshot, watch};
 
 /// redb's cache for the checkpoint, in bytes.
 pub(super) const CACHE: usize = 4 << 20;
-/// Changes that wait for the disk before applying must wait for it: some seconds of a fast disk's work.
-const PENDING_LIMIT: usize = 49_152;
-/// Changes that wait from which on applying is slowed down, more with each, so that it need not come to a stop.
-const BRAKE_FROM: usize = PENDING_LIMIT / 2;
-/// How much each further change delays the next batch: 3 ms just before the limit.
-const BRAKE_PER_CHANGE: Duration = Duration::from_nanos(125);
-/// Changes after which the writer does not wait for its second to pass.
-pub(super) const PENDING_TARGET: usize = 16_384;
+/// Weight of what waits for the disk before applying must wait for it: some seconds of a fast disk's work.
+pub(super) const PENDING_LIMIT: usize = 48 << 20;
+/// Weight that waits from which on applying is slowed down, more with each batch, so that it need not come to a stop.
+pub(super) const BRAKE_FROM: usize = PENDING_LIMIT / 2;
+/// How long the next batch is delayed just before the limit.
+const BRAKE_MAX: Duration = Duration::from_millis(3);
+/// Weight at which the writer does not wait for its second to pass. The more it takes at once, the more often a key that
+/// changes all the time is written only once.
+pub(super) const PENDING_TARGET: usize = PENDING_LIMIT / 3;
+/// What a change weighs, besides its share of the log.
+const CHANGE_BYTES: usize = 512;
 
 /// The cluster of a server that is in none yet.
 const NO_CLUSTER: [u8; 16] = [0; 16];
@@ -65,6 +68,14 @@ pub struct Delta {
     pub position: Position,
     /// What it changed, in order.
     pub changes: Vec<Change>,
+    /// Bytes of the log that said so: about what the changes keep in memory.
+    pub bytes: usize,
+}
+
+impl Delta {
+    pub(super) fn weight(&self) -> usize {
+        self.bytes + self.changes.len() * CHANGE_BYTES
+    }
 }
 
 /// What a checkpoint holds.
@@ -111,6 +122,8 @@ pub(super) struct Shared {
 pub(super) struct Inbox {
     pub(super) latest: Option<(Arc<State>, Position)>,
     pub(super) changes: Vec<Change>,
+    /// About how many bytes the changes keep.
+    pub(super) weight: usize,
     pub(super) flushes: Vec<oneshot::Sender<io::Result<()>>>,
     pub(super) install: Option<Install>,
     pub(super) closing: bool,
@@ -211,21 +224,21 @@ impl Checkpoint {
             let room = self.shared.room.notified();
             {
                 let mut inbox = self.shared.inbox();
-                if inbox.changes.len() < PENDING_LIMIT || inbox.stopped.is_some() {
-                    let idle = inbox.latest.is_none();
+                if inbox.weight < PENDING_LIMIT || inbox.stopped.is_some() {
+                    let (idle, before) = (inbox.latest.is_none(), inbox.weight);
+                    inbox.weight += delta.weight();
                     inbox.latest = Some((delta.state, delta.position));
-                    let before = inbox.changes.len();
                     inbox.changes.extend(delta.changes);
-                    if idle || (before < PENDING_TARGET && inbox.changes.len() >= PENDING_TARGET) {
+                    if idle || (before < PENDING_TARGET && inbox.weight >= PENDING_TARGET) {
                         self.shared.wake();
                     }
-                    break inbox.changes.len();
+                    break inbox.weight;
                 }
             }
             room.await;
         };
         if let Some(behind @ 1..) = pending.checked_sub(BRAKE_FROM) {
-            tokio::time::sleep(BRAKE_PER_CHANGE * behind as u32).await;
+            tokio::time::sleep(BRAKE_MAX.mul_f64(behind.min(BRAKE_FROM) as f64 / BRAKE_FROM as f64)).await;
         }
     }
 

@@ -26,6 +26,9 @@ const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
 /// Rows of history that one checkpoint removes at most.
 const TRIM_SLICE: u64 = 16_384;
 
+/// Weight of what has gathered during a checkpoint from which on the memory of the last one is kept for the next.
+const KEEP_MEMORY_FROM: usize = PENDING_TARGET / 8;
+
 /// Lets other threads go first: nobody waits for a checkpoint, but whoever waits for a write shares the processor with it.
 /// On one busy core this leaves it a fifteenth, and whatever is idle while the log waits for the disk: a burst of writes is
 /// copied when it is over, and one that goes on for seconds is braked by [`super::Checkpoint::push`].
@@ -69,7 +72,7 @@ enum Ready {
 /// Takes what there is, when it is time: somebody asks, enough has gathered, or the oldest waits a second.
 fn ready(inbox: &mut Inbox, dirty_since: &mut Option<Instant>) -> Ready {
     let asked = inbox.closing || inbox.install.is_some() || !inbox.flushes.is_empty();
-    if asked || inbox.changes.len() >= PENDING_TARGET {
+    if asked || inbox.weight >= PENDING_TARGET {
         return Ready::Work(std::mem::take(inbox));
     }
     if inbox.latest.is_none() {
@@ -108,8 +111,11 @@ impl Mirror {
         loop {
             let inbox = self.wait();
             let end = self.serve(inbox);
-            // The rows of a large checkpoint are the largest thing that comes and goes here.
-            release_freed_memory();
+            // The rows of a large checkpoint are the largest thing that comes and goes here. The next one needs them
+            // again if it is as large.
+            if self.shared.inbox().weight < KEEP_MEMORY_FROM {
+                release_freed_memory();
+            }
             if let Some(end) = end {
                 return self.stop(end);
             }

@@ -13,18 +13,29 @@ const CLUSTER: [u8; 16] = [9; 16];
 
 /// Applies puts of the keys at the revisions from `first` on, as one batch.
 fn batch(state: &mut State, first: u64, keys: impl IntoIterator<Item = String>) -> Delta {
-    let mut changes = Vec::new();
+    batch_of(state, first, keys, |key, index| format!("{key}@{index}"))
+}
+
+/// The same with values of one's own.
+fn batch_of(
+    state: &mut State,
+    first: u64,
+    keys: impl IntoIterator<Item = String>,
+    value: impl Fn(&str, u64) -> String,
+) -> Delta {
+    let (mut changes, mut bytes) = (Vec::new(), 0);
     let mut index = first;
     for key in keys {
-        let put = Put { key: key.clone().into(), value: format!("{key}@{index}").into(), ..Put::default() };
+        let put = Put { key: key.clone().into(), value: value(&key, index).into(), ..Put::default() };
         let record = Record { time_ms: index * 10, request_id: None, command: Command::Put(put) };
         let applied = machine::apply(state, index, 1, &record);
         applied.reply.expect("a put is never rejected");
         changes.extend(applied.changes);
+        bytes += record.encode().len();
         index += 1;
     }
     let position = Position { index: index - 1, applied: vec![1, 2], membership: vec![3] };
-    Delta { state: Arc::new(state.clone()), position, changes }
+    Delta { state: Arc::new(state.clone()), position, changes, bytes }
 }
 
 /// The keys and values of a state.

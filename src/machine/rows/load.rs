@@ -3,6 +3,7 @@
 use super::*;
 use crate::command::CodecError;
 use crate::machine::catalog::{Node, Service};
+use crate::machine::history::Event;
 use crate::model::{Autopilot, Coordinate, KvEntry, NodeRecord, PreparedQuery, Session, Tombstone};
 use bytes::Bytes;
 use std::collections::{BTreeMap, HashMap};

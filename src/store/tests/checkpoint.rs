@@ -1,7 +1,8 @@
 //! The checkpoint: durability, crashes, history and foreign files.
 
-use super::{CLUSTER, Random, batch, contents};
+use super::{CLUSTER, Random, batch, batch_of, contents};
 use crate::machine::State;
+use crate::store::checkpoint::{BRAKE_FROM, PENDING_LIMIT, PENDING_TARGET};
 use crate::store::fault::{Disk, Fault};
 use crate::store::tables::{self, FORMAT, META_FORMAT, STATE_FILE};
 use crate::store::{Checkpoint, Fatal, Loaded, Medium, StoreError};
@@ -35,36 +36,47 @@ async fn a_flush_makes_everything_before_it_durable() {
     assert_eq!(vec![1, 2, 3], loaded.events.iter().map(|e| e.revision).collect::<Vec<_>>());
 }
 
-/// In virtual time, on a disk that takes seconds.
+/// In virtual time, on a disk that takes seconds. It makes no difference whether many changes wait or large ones.
 #[tokio::test(start_paused = true)]
 async fn applying_is_braked_before_it_must_wait_for_room() {
-    let disk = Disk::in_tasks(1);
-    let (checkpoint, _) = open(&disk);
-    disk.slow_down(10_000);
-    let (mut state, mut next) = (State::new(), 1);
-    let mut push = async || {
-        let delta = batch(&mut state, next, (0..2048).map(|key| format!("key {key}")));
-        next = delta.position.index + 1;
-        let begun = Instant::now();
-        checkpoint.push(delta).await;
-        begun.elapsed()
-    };
-    // The writer takes the first 16,384 when they are together, and is away with them.
-    for _ in 0..8 {
-        assert_eq!(Duration::ZERO, push().await);
+    for (keys, value) in [(2048, 2), (4, 200_000)] {
+        let disk = Disk::in_tasks(1);
+        let (checkpoint, _) = open(&disk);
+        disk.slow_down(10_000);
+        let (mut state, mut next) = (State::new(), 1);
+        let mut push = async || {
+            let keys = (0..keys).map(|key| format!("key {key}"));
+            let delta = batch_of(&mut state, next, keys, |_, index| index.to_string().repeat(value));
+            next = delta.position.index + 1;
+            let weight = delta.weight();
+            let begun = Instant::now();
+            checkpoint.push(delta).await;
+            (weight, begun.elapsed())
+        };
+        // The writer takes the first third when it is together, and is away with it.
+        let mut taken = 0;
+        while taken < PENDING_TARGET {
+            let (weight, waited) = push().await;
+            assert_eq!(Duration::ZERO, waited);
+            taken += weight;
+        }
+        tokio::task::yield_now().await;
+        let (mut waiting, mut braked) = (0, Vec::new());
+        while waiting < PENDING_LIMIT {
+            let (weight, waited) = push().await;
+            waiting += weight;
+            match waiting <= BRAKE_FROM {
+                true => assert_eq!(Duration::ZERO, waited),
+                false => braked.push(waited),
+            }
+        }
+        assert!(braked.is_sorted() && braked.len() > 8 && !braked[0].is_zero(), "{braked:?}");
+        assert!(braked.iter().all(|waited| *waited < Duration::from_millis(5)), "{braked:?}");
+        let (_, waited) = push().await;
+        assert!(waited > Duration::from_secs(1), "at the limit there is no room until the disk is done: {waited:?}");
+        disk.slow_down(0);
+        checkpoint.close().await.expect("closes");
     }
-    tokio::task::yield_now().await;
-    let mut waits = Vec::new();
-    for _ in 0..24 {
-        waits.push(push().await);
-    }
-    let (free, braked) = waits.split_at(12);
-    assert!(free.iter().all(Duration::is_zero), "{waits:?}");
-    assert!(braked.is_sorted() && braked[0] < braked[11], "{waits:?}");
-    assert!(!braked[0].is_zero() && braked[11] < Duration::from_millis(5), "{waits:?}");
-    assert!(push().await > Duration::from_secs(1), "at the limit there is no room until the disk is done");
-    disk.slow_down(0);
-    checkpoint.close().await.expect("closes");
 }
 
 #[tokio::test]
