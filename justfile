@@ -11,7 +11,7 @@ verify *steps:
 # What a machine can repair.
 fix:
     cargo fmt --all
-    cargo clippy --all-targets --fix --allow-dirty --allow-staged
+    cargo clippy --workspace --all-targets --fix --allow-dirty --allow-staged
 
 # The tests whose name contains the filter.
 test *filter:

@@ -7,14 +7,12 @@ use crate::clock::Clock;
 use crate::grpc::{status, watch_place};
 use crate::service::Error;
 use crate::service::admission::Held;
-use futures::future::BoxFuture;
 use http_body_util::BodyExt;
-use std::convert::Infallible;
-use std::task::{Context, Poll};
+use lictor_transport::{Handler, Handling};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 use tonic::body::Body;
-use tower::{Service, ServiceExt};
+use tower::ServiceExt;
 
 /// Never held up: one that is late costs a session.
 const HEARTBEATS: [&str; 2] = ["/lictor.v1.SessionService/Attach", "/lictor.v1.SessionService/KeepAliveSession"];
@@ -41,16 +39,8 @@ fn kept(body: Body, place: Option<Held>) -> Body {
     }))
 }
 
-impl Service<http::Request<Body>> for Grpc {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+impl Handler for Grpc {
+    fn handle(&self, request: http::Request<Body>) -> Handling {
         if let Some(answer) = self.streams.of(request.uri().path()) {
             let place = match watch_place(request.extensions()) {
                 Ok(place) => place,

@@ -26,7 +26,7 @@ use crate::model::{Instance, InstanceKey};
 use crate::proto::v1 as pb;
 use crate::proto::v1::discovery_service_server::SERVICE_NAME;
 use crate::service::{Consistency, Core};
-use futures::future::BoxFuture;
+use lictor_transport::{Handler, Handling};
 use prost::Message;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -166,13 +166,19 @@ impl NamedService for Discovery {
 impl Service<http::Request<Body>> for Discovery {
     type Response = http::Response<Body>;
     type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
+    type Future = Handling;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+    fn call(&mut self, request: http::Request<Body>) -> Handling {
+        self.handle(request)
+    }
+}
+
+impl Handler for Discovery {
+    fn handle(&self, request: http::Request<Body>) -> Handling {
         let service = self.0.clone();
         let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(SERVICE_NAME));
         match method {

@@ -5,9 +5,10 @@
 
 use super::status::status;
 use crate::service::Error;
-use crate::service::admission::{Budget, Connection, Connections, Held, Share};
+use crate::service::admission::{Budget, Busy, Connection, Connections, Held, Share};
 use futures::stream::{self, BoxStream, StreamExt};
 use http::Extensions;
+use lictor_transport::Peer;
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -18,7 +19,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::{Instant, Sleep};
 use tonic::Status;
-use tonic::transport::server::Connected;
 
 /// Length of the greeting of HTTP/2.
 const GREETING_BYTES: usize = 24;
@@ -57,14 +57,10 @@ pub(super) enum Excess {
 }
 
 /// The connections of a listener, without an end and without errors.
-pub(super) fn accept(
-    listener: TcpListener,
-    entrance: Entrance,
-    excess: Excess,
-) -> BoxStream<'static, io::Result<Guarded>> {
+pub(super) fn accept(listener: TcpListener, entrance: Entrance, excess: Excess) -> BoxStream<'static, Guarded> {
     stream::unfold((listener, entrance), move |(listener, entrance)| async move {
         let accepted = next(&listener, &entrance, excess).await;
-        Some((Ok(accepted), (listener, entrance)))
+        Some((accepted, (listener, entrance)))
     })
     .boxed()
 }
@@ -136,11 +132,16 @@ pub(super) fn call_place(extensions: &Extensions) -> Result<Option<Held>, Status
     place(extensions, Connection::call)
 }
 
+/// The connection that a request came over.
+pub(super) fn connection(extensions: &Extensions) -> Option<&Arc<Connection>> {
+    extensions.get::<Peer>()?.get()
+}
+
 fn place(
     extensions: &Extensions,
-    take: impl Fn(&Arc<Connection>) -> Result<Held, crate::service::admission::Busy>,
+    take: impl Fn(&Arc<Connection>) -> Result<Held, Busy>,
 ) -> Result<Option<Held>, Status> {
-    let connection = extensions.get::<Arc<Connection>>();
+    let connection = connection(extensions);
     connection.map(take).transpose().map_err(|busy| status(Error::Overloaded(busy)))
 }
 
@@ -164,12 +165,9 @@ impl Guarded {
         let greeting = (!handshake.is_zero()).then(|| Greeting { missing: GREETING_BYTES, limit: limit() });
         Guarded { io, connection, greeting }
     }
-}
 
-impl Connected for Guarded {
-    type ConnectInfo = Arc<Connection>;
-
-    fn connect_info(&self) -> Arc<Connection> {
+    /// Who is at its other end.
+    pub(super) fn connection(&self) -> Arc<Connection> {
         self.connection.clone()
     }
 }

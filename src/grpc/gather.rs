@@ -14,7 +14,6 @@ use std::io::IoSlice;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tonic::transport::server::Connected;
 
 /// Longer writes are not held back: copying them would cost more than it saves.
 const SMALL: usize = 4096;
@@ -33,14 +32,6 @@ impl<T> Gather<T> {
     /// Nothing is held yet.
     pub(super) fn new(io: T) -> Gather<T> {
         Gather { io, held: Vec::new(), waited: false }
-    }
-}
-
-impl<T: Connected> Connected for Gather<T> {
-    type ConnectInfo = T::ConnectInfo;
-
-    fn connect_info(&self) -> T::ConnectInfo {
-        self.io.connect_info()
     }
 }
 

@@ -4,15 +4,17 @@
 
 use crate::clock::Clock;
 use http::{HeaderValue, Request, Response};
+use lictor_transport::{Handler, Handling};
 use metrics::{Counter, Histogram};
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Instant;
 use tonic::Code;
-use tower::{Layer, Service};
+use tonic::body::Body;
 use tracing::instrument::{Instrument, Instrumented};
 
 const REQUEST_ID: &str = "x-request-id";
@@ -67,76 +69,47 @@ impl Op {
 }
 
 /// Counts and names calls. The handles of the metrics are made once, so install the recorder before.
-#[derive(Clone)]
-pub(super) struct Observe {
+pub(super) struct Observe<H> {
+    inner: H,
     clock: Clock,
-    ops: Arc<HashMap<&'static str, Arc<Op>>>,
+    ops: HashMap<&'static str, Arc<Op>>,
     other: Arc<Op>,
 }
 
-impl Observe {
-    pub(super) fn new(clock: Clock) -> Observe {
+impl<H> Observe<H> {
+    pub(super) fn new(inner: H, clock: Clock) -> Observe<H> {
         let ops = OPS.iter().map(|(path, name)| (*path, Op::new(name))).collect();
-        Observe { clock, ops: Arc::new(ops), other: Op::new("other") }
+        Observe { inner, clock, ops, other: Op::new("other") }
     }
 }
 
-impl<S> Layer<S> for Observe {
-    type Service = Observed<S>;
-    fn layer(&self, inner: S) -> Observed<S> {
-        Observed { inner, observe: self.clone() }
-    }
-}
-
-/// See [`Observe`].
-#[derive(Clone)]
-pub(super) struct Observed<S> {
-    inner: S,
-    observe: Observe,
-}
-
-impl<S, B, R> Service<Request<B>> for Observed<S>
-where
-    S: Service<Request<B>, Response = Response<R>>,
-    S::Future: Unpin,
-{
-    type Response = Response<R>;
-    type Error = S::Error;
-    type Future = Measured<S::Future>;
-
-    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
-        self.inner.poll_ready(cx)
-    }
-
-    fn call(&mut self, request: Request<B>) -> Self::Future {
-        let op = self.observe.ops.get(request.uri().path()).unwrap_or(&self.observe.other).clone();
+impl<H: Handler> Handler for Observe<H> {
+    fn handle(&self, request: Request<Body>) -> Handling {
+        let op = self.ops.get(request.uri().path()).unwrap_or(&self.other).clone();
         let given = request.headers().get(REQUEST_ID).filter(|id| id.len() <= REQUEST_ID_BYTES_MAX).cloned();
         let span = tracing::debug_span!("grpc", op = op.name, request_id = tracing::field::Empty);
         // An id that nobody would see is not worth its random bytes.
         if !span.is_disabled() {
             match given.as_ref().and_then(|id| id.to_str().ok()) {
                 Some(id) => span.record("request_id", id),
-                None => span.record("request_id", tracing::field::display(self.observe.clock.uuid())),
+                None => span.record("request_id", tracing::field::display(self.clock.uuid())),
             };
         }
         let started = Instant::now();
-        Measured { inner: self.inner.call(request).instrument(span), op, started, given }
+        Box::pin(Measured { inner: self.inner.handle(request).instrument(span), op, started, given })
     }
 }
 
 /// The answer to come.
-pub(super) struct Measured<F> {
-    inner: Instrumented<F>,
+struct Measured {
+    inner: Instrumented<Handling>,
     op: Arc<Op>,
     started: Instant,
     given: Option<HeaderValue>,
 }
 
-impl<F, R, E> Future for Measured<F>
-where
-    F: Future<Output = Result<Response<R>, E>> + Unpin,
-{
-    type Output = Result<Response<R>, E>;
+impl Future for Measured {
+    type Output = Result<Response<Body>, Infallible>;
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut answer = ready!(Pin::new(&mut self.inner).poll(cx));

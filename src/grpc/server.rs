@@ -21,11 +21,10 @@ use crate::proto::v1::kv_service_server::KvServiceServer;
 use crate::proto::v1::registry_service_server::RegistryServiceServer;
 use crate::proto::v1::session_service_server::SessionServiceServer;
 use crate::service::Core;
-use futures::TryStreamExt;
-use futures::future::BoxFuture;
-use futures::stream::select_all;
-use std::convert::Infallible;
-use std::task::{Context, Poll};
+use futures::future::FutureExt;
+use futures::stream::{StreamExt, select_all};
+use lictor_transport::{Accepted, Handler, Handling, Settings};
+use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
@@ -33,17 +32,18 @@ use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
 use tonic::server::NamedService;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic_health::ServingStatus;
 use tower::Service;
 
 /// Fits 500 instances or the largest transaction.
 pub(in crate::grpc) const DECODE_MAX: usize = 8 * 1024 * 1024;
-const STREAMS_MAX: u32 = 10_000;
-const STREAM_WINDOW: u32 = 1024 * 1024;
-const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(20);
-const KEEPALIVE_WITHIN: Duration = Duration::from_secs(5);
+const SETTINGS: Settings = Settings {
+    keepalive_every: Duration::from_secs(20),
+    keepalive_within: Duration::from_secs(5),
+    streams_max: 10_000,
+    stream_window: 1024 * 1024,
+    connection_window: 4 * 1024 * 1024,
+};
 /// Those who are still connected after this are cut off when the server stops.
 const DRAIN_WITHIN: Duration = Duration::from_secs(3);
 
@@ -90,26 +90,17 @@ impl Front {
     }
 }
 
-impl Service<http::Request<Body>> for Front {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // Neither part ever has to wait.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+impl Handler for Front {
+    fn handle(&self, request: http::Request<Body>) -> Handling {
         let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(Discovery::NAME));
         if method.is_some_and(|m| m.starts_with('/')) {
-            return self.discovery.call(request);
+            return self.discovery.handle(request);
         }
         let place = match entrance::call_place(request.extensions()) {
             Ok(place) => place,
             Err(busy) => return Box::pin(std::future::ready(Ok(busy.into_http()))),
         };
-        let answering = self.others.call(request);
+        let answering = self.others.clone().call(request);
         Box::pin(async move {
             let _place = place;
             answering.await
@@ -175,28 +166,20 @@ fn reflection() -> tonic_reflection::server::Builder<'static> {
 ///
 /// # Errors
 /// If its transport fails.
-pub async fn serve<S>(
+pub async fn serve(
     listeners: Vec<TcpListener>,
-    front: S,
+    front: impl Handler + 'static,
     entrance: Entrance,
     clock: Clock,
     stop: impl Future<Output = ()> + Clone + Send + 'static,
-) -> Result<(), ServeError>
-where
-    S: Service<http::Request<Body>, Response = http::Response<Body>, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Unpin + Send + 'static,
-{
-    let accept = |listener| entrance::accept(listener, entrance.clone(), Excess::Leaves).map_ok(Gather::new);
-    let incoming = listeners.into_iter().map(accept);
-    let serving = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
-        .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(STREAM_WINDOW)
-        .initial_connection_window_size(CONNECTION_WINDOW)
-        .layer(Observe::new(clock))
-        .serve_with_incoming_shutdown(front, select_all(incoming), stop.clone());
-    let mut serving = std::pin::pin!(serving);
+) -> Result<(), ServeError> {
+    let incoming = listeners.into_iter().map(|listener| entrance::accept(listener, entrance.clone(), Excess::Leaves));
+    let incoming = select_all(incoming).map(|guarded| {
+        let connection = guarded.connection();
+        Accepted::new(Gather::new(guarded), connection)
+    });
+    let handler = Arc::new(Observe::new(front, clock));
+    let mut serving = lictor_transport::serve(SETTINGS, handler, incoming.boxed(), stop.clone().boxed());
     tokio::select! {
         biased;
         done = &mut serving => return Ok(done?),

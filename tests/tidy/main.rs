@@ -62,7 +62,12 @@ pub(crate) const EVERYTHING: &[&str] = &["*"];
 pub(crate) const ONLY_IN: &[(&str, &[&str], &str)] = &[
     ("redb", &["src/store/"], "storage has one owner"),
     ("openraft", &["src/raft/"], "consensus has one owner"),
-    ("tonic", &["src/grpc/", "src/client/", "src/proto.rs"], "gRPC is an edge, and the way of agents to servers"),
+    (
+        "tonic",
+        &["crates/transport/", "src/grpc/", "src/client/", "src/proto.rs"],
+        "gRPC is an edge, and the way of agents to servers",
+    ),
+    ("lictor_transport", &["src/grpc/", "src/client/"], "what is below an edge"),
     ("axum", &["src/http/", "src/ui/"], "HTTP is an edge"),
     (
         "hyper",

@@ -27,7 +27,7 @@ impl Source {
     /// The part that ships: without the tests inside the file; empty for a file of tests.
     pub(crate) fn production(&self) -> &str {
         let of_tests = self.path.ends_with("/tests.rs") || self.path[1..].contains("/tests/");
-        if of_tests || !self.path.starts_with("src/") {
+        if of_tests || !["src/", "crates/"].iter().any(|dir| self.path.starts_with(dir)) {
             return "";
         }
         self.without_inline_tests()

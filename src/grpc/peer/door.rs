@@ -3,23 +3,23 @@
 
 use super::agents::{Agents, AskDns};
 use super::client::MESSAGE_MAX;
-use crate::grpc::layer::{Observe, Observed};
+use crate::grpc::entrance;
+use crate::grpc::layer::Observe;
 use crate::grpc::server::Front;
 use crate::grpc::status::status;
 use crate::proto::internal::agent_service_server::AgentServiceServer;
-use crate::service::admission::{Busy, Connection};
+use crate::service::admission::Busy;
 use crate::service::{Core, Error as ServiceError};
 use bytes::Bytes;
 use futures::future::BoxFuture;
 use http_body_util::combinators::UnsyncBoxBody;
-use std::convert::Infallible;
+use lictor_transport::{Handler, Handling};
 use std::error::Error;
 use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
 use tonic::Status;
 use tonic::body::Body;
 use tonic::service::Routes;
-use tower::{Layer, Service};
+use tower::Service;
 
 /// A body of a request or an answer of HTTP.
 pub type HttpBody = UnsyncBoxBody<Bytes, Box<dyn Error + Send + Sync>>;
@@ -30,9 +30,8 @@ pub type AskHttp = Arc<dyn Fn(http::Request<HttpBody>) -> BoxFuture<'static, htt
 #[derive(Clone, Default)]
 pub struct Door(Arc<OnceLock<Open>>);
 
-#[derive(Clone)]
 struct Open {
-    front: Observed<Front>,
+    front: Observe<Front>,
     agents: Routes,
     http: AskHttp,
 }
@@ -43,39 +42,29 @@ impl Door {
         let agents = AgentServiceServer::new(Agents { core: core.clone(), dns })
             .max_decoding_message_size(MESSAGE_MAX)
             .max_encoding_message_size(MESSAGE_MAX);
-        let front = Observe::new(core.clock().clone()).layer(front);
+        let front = Observe::new(front, core.clock().clone());
         // A second call changes nothing.
         let _ = self.0.set(Open { front, agents: Routes::new(agents).prepare(), http });
     }
 }
 
 /// The server port: other servers always, agents when the door is open.
-#[derive(Clone)]
 pub(super) struct Port {
     pub(super) servers: Routes,
     pub(super) door: Door,
 }
 
-impl Service<http::Request<Body>> for Port {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = BoxFuture<'static, Result<Self::Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        // No part ever has to wait.
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+impl Handler for Port {
+    fn handle(&self, request: http::Request<Body>) -> Handling {
         let path = request.uri().path();
         if path.starts_with("/lictor.internal.v1.PeerService/") {
-            return Box::pin(self.servers.call(request));
+            return Box::pin(self.servers.clone().call(request));
         }
         let Some(open) = self.door.0.get() else {
             let early = Status::unavailable("this server is starting").into_http();
             return Box::pin(std::future::ready(Ok(early)));
         };
-        let connection = request.extensions().get::<Arc<Connection>>();
+        let connection = entrance::connection(request.extensions());
         if let Err(busy) = connection.map_or(Ok(()), |connection| connection.check()) {
             return Box::pin(std::future::ready(Ok(refusal(path, busy))));
         }
@@ -87,7 +76,7 @@ impl Service<http::Request<Body>> for Port {
                 (open.http)(request.map(|body| HttpBody::new(http_body_util::BodyExt::map_err(body, Into::into))));
             return Box::pin(async move { Ok(answering.await.map(Body::new)) });
         }
-        Box::pin(open.front.clone().call(request))
+        open.front.handle(request)
     }
 }
 

@@ -11,21 +11,25 @@ use crate::proto::internal::{
 };
 use crate::raft::Handle;
 use bytes::Bytes;
-use futures::StreamExt;
 use futures::stream::BoxStream;
+use futures::{FutureExt, StreamExt};
+use lictor_transport::{Accepted, Settings};
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tonic::service::Routes;
-use tonic::transport::Server;
 use tonic::{Request, Response, Status, Streaming};
 
-const KEEPALIVE_EVERY: Duration = Duration::from_secs(5);
-const KEEPALIVE_WITHIN: Duration = Duration::from_secs(5);
-const WINDOW: u32 = 4 << 20;
-/// Long polls and streams of an agent's clients come over one connection.
-const STREAMS_MAX: u32 = 100_000;
+const SETTINGS: Settings = Settings {
+    keepalive_every: Duration::from_secs(5),
+    keepalive_within: Duration::from_secs(5),
+    // Long polls and streams of an agent's clients come over one connection.
+    streams_max: 100_000,
+    stream_window: 4 << 20,
+    connection_window: 4 << 20,
+};
 
 struct Peer {
     raft: Handle,
@@ -89,14 +93,11 @@ pub async fn serve(
     let service = PeerServiceServer::new(Peer { raft, stopping })
         .max_decoding_message_size(MESSAGE_MAX)
         .max_encoding_message_size(MESSAGE_MAX);
-    let server = Server::builder()
-        .http2_keepalive_interval(Some(KEEPALIVE_EVERY))
-        .http2_keepalive_timeout(Some(KEEPALIVE_WITHIN))
-        .max_concurrent_streams(STREAMS_MAX)
-        .initial_stream_window_size(WINDOW)
-        .initial_connection_window_size(WINDOW);
     let port = Port { servers: Routes::new(service).prepare(), door };
     // Servers must be heard whatever the agents on their machines do.
-    let incoming = entrance::accept(listener, entrance, Excess::Stays);
-    Ok(server.serve_with_incoming_shutdown(port, incoming, ended).await?)
+    let incoming = entrance::accept(listener, entrance, Excess::Stays).map(|guarded| {
+        let connection = guarded.connection();
+        Accepted::new(guarded, connection)
+    });
+    Ok(lictor_transport::serve(SETTINGS, Arc::new(port), incoming.boxed(), ended.boxed()).await?)
 }
