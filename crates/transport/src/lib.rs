@@ -158,7 +158,7 @@ pub fn serve(
         .max_concurrent_streams(settings.streams_max)
         .initial_stream_window_size(settings.stream_window)
         .initial_connection_window_size(settings.connection_window);
-    // Behind a pointer here and not at the caller: the code is made where the pointer is.
     let incoming = incoming.map(Ok::<_, Infallible>);
+    // Behind a pointer here and not at the caller: the code is made where the pointer is.
     Box::pin(async move { server.serve_with_incoming_shutdown(Shared(handler), incoming, stop).await })
 }
