@@ -28,16 +28,14 @@ use crate::proto::v1::discovery_service_server::SERVICE_NAME;
 use crate::service::{Consistency, Core};
 use lictor_transport::{Handler, Handling};
 use prost::Message;
-use std::convert::Infallible;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use tonic::body::Body;
-use tonic::server::{Grpc, NamedService};
+use tonic::server::Grpc;
 use tonic::{Request, Response, Status};
 use tonic_prost::ProstCodec;
-use tower::{Service, service_fn};
+use tower::service_fn;
 
-/// The service. Cheap to clone, which every call does.
+/// The service. Clones share everything.
 #[derive(Clone)]
 pub(super) struct Discovery(Arc<Parts>);
 
@@ -157,24 +155,6 @@ fn instances(page: &Page, selector: &Selector) -> Result<(Vec<Arc<Instance>>, bo
         .filter(|i| after(i))
         .cloned();
     Ok(page::take(rest, page.size))
-}
-
-impl NamedService for Discovery {
-    const NAME: &'static str = SERVICE_NAME;
-}
-
-impl Service<http::Request<Body>> for Discovery {
-    type Response = http::Response<Body>;
-    type Error = Infallible;
-    type Future = Handling;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: http::Request<Body>) -> Handling {
-        self.handle(request)
-    }
 }
 
 impl Handler for Discovery {

@@ -8,7 +8,7 @@ use crate::service::Error;
 use crate::service::admission::{Budget, Busy, Connection, Connections, Held, Share};
 use futures::stream::{self, BoxStream, StreamExt};
 use http::Extensions;
-use lictor_transport::Peer;
+use lictor_transport::{Io, Peer};
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -165,10 +165,11 @@ impl Guarded {
         let greeting = (!handshake.is_zero()).then(|| Greeting { missing: GREETING_BYTES, limit: limit() });
         Guarded { io, connection, greeting }
     }
+}
 
-    /// Who is at its other end.
-    pub(super) fn connection(&self) -> Arc<Connection> {
-        self.connection.clone()
+impl Io for Guarded {
+    fn peer(&self) -> Peer {
+        Peer::new(self.connection.clone())
     }
 }
 

@@ -9,6 +9,7 @@
 //! wakes them all: each would have its message flushed alone before the next one came to add its own. Must never: hold
 //! anything across a completed flush.
 
+use lictor_transport::{Io, Peer};
 use std::io;
 use std::io::IoSlice;
 use std::pin::Pin;
@@ -32,6 +33,12 @@ impl<T> Gather<T> {
     /// Nothing is held yet.
     pub(super) fn new(io: T) -> Gather<T> {
         Gather { io, held: Vec::new(), waited: false }
+    }
+}
+
+impl<T: Io> Io for Gather<T> {
+    fn peer(&self) -> Peer {
+        self.io.peer()
     }
 }
 

@@ -38,5 +38,5 @@ mod wire;
 mod tests;
 
 pub use entrance::{Entrance, watch_place};
-pub use server::{Front, ServeError, routes, serve};
+pub use server::{Front, ServeError, serve};
 pub use status::status;

@@ -17,20 +17,20 @@ use crate::clock::Clock;
 use crate::proto::v1 as pb;
 use crate::proto::v1::cluster_service_server::ClusterServiceServer;
 use crate::proto::v1::coordination_service_server::CoordinationServiceServer;
+use crate::proto::v1::discovery_service_server::SERVICE_NAME;
 use crate::proto::v1::kv_service_server::KvServiceServer;
 use crate::proto::v1::registry_service_server::RegistryServiceServer;
 use crate::proto::v1::session_service_server::SessionServiceServer;
 use crate::service::Core;
 use futures::future::FutureExt;
 use futures::stream::{StreamExt, select_all};
-use lictor_transport::{Accepted, Handler, Handling, Settings};
+use lictor_transport::{Handler, Handling, Io, Settings};
 use std::sync::Arc;
 use std::time::Duration;
 use thiserror::Error;
 use tokio::net::TcpListener;
 use tonic::body::Body;
 use tonic::codec::CompressionEncoding::Gzip;
-use tonic::server::NamedService;
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tower::Service;
@@ -58,16 +58,8 @@ pub enum ServeError {
     Transport(#[from] tonic::transport::Error),
 }
 
-/// All services: `lictor.v1`, health checking, and reflection in both versions.
-///
-/// # Errors
-/// If the descriptors that were built in are damaged.
-pub async fn routes(core: Core) -> Result<Routes, ServeError> {
-    Ok(Front::new(core).await?.into_routes())
-}
-
-/// The public API: discovery in front of a router for the rest, since it is called most, and its paths are known
-/// without a search. Clones share everything.
+/// The public API: `lictor.v1`, health checking, and reflection in both versions. Discovery stands in front of a router
+/// for the rest, since it is called most, and its paths are known without a search. Clones share everything.
 #[derive(Clone)]
 pub struct Front {
     discovery: Discovery,
@@ -84,15 +76,11 @@ impl Front {
         let discovery = Discovery::new(core.clone(), pins.clone());
         Ok(Front { discovery, others: others(core, pins).await?.prepare() })
     }
-
-    fn into_routes(self) -> Routes {
-        self.others.add_service(self.discovery).prepare()
-    }
 }
 
 impl Handler for Front {
     fn handle(&self, request: http::Request<Body>) -> Handling {
-        let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(Discovery::NAME));
+        let method = request.uri().path().strip_prefix('/').and_then(|p| p.strip_prefix(SERVICE_NAME));
         if method.is_some_and(|m| m.starts_with('/')) {
             return self.discovery.handle(request);
         }
@@ -140,7 +128,7 @@ async fn others(core: Core, pins: Pins) -> Result<Routes, ServeError> {
 /// The public services, as health checking knows them.
 fn names() -> [&'static str; 6] {
     [
-        pb::discovery_service_server::SERVICE_NAME,
+        SERVICE_NAME,
         pb::session_service_server::SERVICE_NAME,
         pb::registry_service_server::SERVICE_NAME,
         pb::kv_service_server::SERVICE_NAME,
@@ -174,10 +162,7 @@ pub async fn serve(
     stop: impl Future<Output = ()> + Clone + Send + 'static,
 ) -> Result<(), ServeError> {
     let incoming = listeners.into_iter().map(|listener| entrance::accept(listener, entrance.clone(), Excess::Leaves));
-    let incoming = select_all(incoming).map(|guarded| {
-        let connection = guarded.connection();
-        Accepted::new(Gather::new(guarded), connection)
-    });
+    let incoming = select_all(incoming).map(|guarded| Box::new(Gather::new(guarded)) as Box<dyn Io>);
     let handler = Arc::new(Observe::new(front, clock));
     let mut serving = lictor_transport::serve(SETTINGS, handler, incoming.boxed(), stop.clone().boxed());
     tokio::select! {

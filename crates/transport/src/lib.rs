@@ -9,12 +9,10 @@ use http::{Request, Response};
 use std::any::Any;
 use std::convert::Infallible;
 use std::fmt;
-use std::io::{self, IoSlice};
-use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tonic::body::Body;
 use tonic::transport::server::Connected;
 use tonic::transport::{Error, Server};
@@ -44,12 +42,23 @@ pub trait Handler: Send + Sync {
     fn handle(&self, request: Request<Body>) -> Handling;
 }
 
+/// A connection that came in.
+pub trait Io: AsyncRead + AsyncWrite + Send + Unpin {
+    /// What those who answer its requests shall know of it.
+    fn peer(&self) -> Peer;
+}
+
 /// What is known of a connection, for those who answer its requests.
 #[derive(Clone)]
 pub struct Peer(Arc<dyn Any + Send + Sync>);
 
 impl Peer {
-    /// What was said of it when it was accepted, if it is of this type.
+    /// Says this of a connection.
+    pub fn new(known: impl Any + Send + Sync) -> Peer {
+        Peer(Arc::new(known))
+    }
+
+    /// What was said of it, if it is of this type.
     pub fn get<T: Any>(&self) -> Option<&T> {
         self.0.downcast_ref()
     }
@@ -61,66 +70,11 @@ impl fmt::Debug for Peer {
     }
 }
 
-trait Io: AsyncRead + AsyncWrite + Send + Unpin {}
-
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Io for T {}
-
-/// A connection that came in.
-pub struct Accepted {
-    io: Box<dyn Io>,
-    peer: Peer,
-}
-
-impl Accepted {
-    /// The bytes, and what the answering side shall know of them.
-    pub fn new(io: impl AsyncRead + AsyncWrite + Send + Unpin + 'static, peer: impl Any + Send + Sync) -> Accepted {
-        Accepted { io: Box::new(io), peer: Peer(Arc::new(peer)) }
-    }
-}
-
-impl fmt::Debug for Accepted {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Accepted")
-    }
-}
-
-impl Connected for Accepted {
+impl Connected for Box<dyn Io> {
     type ConnectInfo = Peer;
 
     fn connect_info(&self) -> Peer {
-        self.peer.clone()
-    }
-}
-
-impl AsyncRead for Accepted {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_read(cx, buf)
-    }
-}
-
-impl AsyncWrite for Accepted {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bufs: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write_vectored(cx, bufs)
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        self.io.is_write_vectored()
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.io).poll_shutdown(cx)
+        (**self).peer()
     }
 }
 
@@ -149,7 +103,7 @@ impl Service<Request<Body>> for Shared {
 pub fn serve(
     settings: Settings,
     handler: Arc<dyn Handler>,
-    incoming: BoxStream<'static, Accepted>,
+    incoming: BoxStream<'static, Box<dyn Io>>,
     stop: BoxFuture<'static, ()>,
 ) -> BoxFuture<'static, Result<(), Error>> {
     let server = Server::builder()

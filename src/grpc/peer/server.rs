@@ -13,7 +13,7 @@ use crate::raft::Handle;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use futures::{FutureExt, StreamExt};
-use lictor_transport::{Accepted, Settings};
+use lictor_transport::{Io, Settings};
 use std::io;
 use std::sync::Arc;
 use std::time::Duration;
@@ -95,9 +95,6 @@ pub async fn serve(
         .max_encoding_message_size(MESSAGE_MAX);
     let port = Port { servers: Routes::new(service).prepare(), door };
     // Servers must be heard whatever the agents on their machines do.
-    let incoming = entrance::accept(listener, entrance, Excess::Stays).map(|guarded| {
-        let connection = guarded.connection();
-        Accepted::new(guarded, connection)
-    });
+    let incoming = entrance::accept(listener, entrance, Excess::Stays).map(|guarded| Box::new(guarded) as Box<dyn Io>);
     Ok(lictor_transport::serve(SETTINGS, Arc::new(port), incoming.boxed(), ended.boxed()).await?)
 }
