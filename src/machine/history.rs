@@ -137,11 +137,18 @@ const INSTANCE: u8 = 1;
 const KV_BOTH: u8 = 2;
 const KV_FOUND: u8 = 3;
 
-/// Calls `row` with the revision of the first event and the bytes, for each row that the events of these changes fill.
-/// What a key became is not among them: it is what the key's next event found, or what the state holds.
-pub(super) fn rows(changes: &[Change], mut row: impl FnMut(u64, Vec<u8>)) {
+/// What the events of one checkpoint may come to, in bytes. It is what a reader of keys may be behind before it is cut
+/// off: whoever follows finds its place again after a restart, however fast keys are written, because what happened after
+/// the checkpoint is in the log.
+const NEWEST_BYTES: usize = 4 << 20;
+
+/// Calls `row` with the revision of the first event and the bytes, for each row that the newest events of these changes
+/// fill. What a key became is not among them: it is what the key's next event found, or what the state holds. Returns
+/// the revision up to which events were left out, if some were.
+pub(super) fn rows(changes: &[Change], mut row: impl FnMut(u64, Vec<u8>)) -> Option<u64> {
+    let (left_out, newest) = newest(changes);
     let (mut first, mut last, mut bytes) = (0, 0, Vec::new());
-    for change in changes {
+    for change in newest {
         if bytes.len() >= PART_BYTES && change.revision != last {
             row(first, std::mem::replace(&mut bytes, Vec::with_capacity(PART_BYTES + PART_BYTES / 8)));
         }
@@ -153,6 +160,38 @@ pub(super) fn rows(changes: &[Change], mut row: impl FnMut(u64, Vec<u8>)) {
     }
     if !bytes.is_empty() {
         row(first, bytes);
+    }
+    left_out
+}
+
+/// The changes of the last revisions whose events have room in [`NEWEST_BYTES`], at least of one, and the revision before
+/// them, if there are others.
+fn newest(changes: &[Change]) -> (Option<u64>, &[Change]) {
+    let mut room = NEWEST_BYTES;
+    let over = changes.iter().rposition(|change| match room.checked_sub(stored_bytes(change)) {
+        Some(left) => {
+            room = left;
+            false
+        }
+        None => true,
+    });
+    let Some(over) = over.map(|at| changes[at].revision) else { return (None, changes) };
+    let over = over.min(changes.last().map_or(0, |last| last.revision - 1));
+    match changes.partition_point(|change| change.revision <= over) {
+        0 => (None, changes),
+        from => (Some(over), &changes[from..]),
+    }
+}
+
+/// About how many bytes of a row the event of a change takes.
+fn stored_bytes(change: &Change) -> usize {
+    let text = |entry: &Arc<KvEntry>| entry.key.len() + entry.value.len();
+    match Seen::of(change) {
+        None => 0,
+        Some(Seen::Instance(_)) => 64,
+        Some(Seen::Kv { before, after }) => {
+            64 + before.as_ref().map_or(0, text) + after.as_ref().map_or(0, |e| e.key.len())
+        }
     }
 }
 
@@ -292,14 +331,15 @@ mod tests {
         let unseen = |revision| Change { revision, what: What::LockDelay { key: "k".into(), until_ms: None } };
         let changes: Vec<Change> = (2..20).flat_map(|r| [unseen(r), put(r), put(r), unseen(r)]).collect();
         let mut found = Vec::new();
-        rows(&changes, |first, bytes| {
+        let left_out = rows(&changes, |first, bytes| {
             let revisions: Vec<u64> = decode(&bytes).unwrap().iter().map(|event| event.revision).collect();
             assert_eq!(Some(&first), revisions.first());
             assert!(bytes.len() < 2 * PART_BYTES, "{}", bytes.len());
             assert_ne!(found.last(), revisions.first(), "the row before ends in the same revision");
             found.extend(revisions);
         });
-        assert_eq!((2..20).flat_map(|r| [r, r]).collect::<Vec<u64>>(), found);
-        rows(&[unseen(1)], |first, _| panic!("a row at {first} without an event"));
+        // They found 300 kB each, two at a revision: thirteen have room.
+        assert_eq!((Some(13), (14..20).flat_map(|r| [r, r]).collect::<Vec<u64>>()), (left_out, found));
+        assert_eq!(None, rows(&[unseen(1)], |first, _| panic!("a row at {first} without an event")));
     }
 }

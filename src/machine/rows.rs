@@ -59,16 +59,17 @@ pub struct RowOp {
     pub value: Option<Vec<u8>>,
 }
 
-/// The rows that these changes touch, with the values of `state`, which must be the state right after them.
-pub fn of_changes(state: &State, changes: &[Change]) -> Vec<RowOp> {
+/// The rows that these changes touch, with the values of `state`, which must be the state right after them; and the
+/// revision up to which no history is kept any more, if there was too much at once.
+pub fn of_changes(state: &State, changes: &[Change]) -> (Vec<RowOp>, Option<u64>) {
     let mut out = Rows::default();
     for change in changes {
         out.add(&change.what);
     }
     out.index_rows(state);
-    history::rows(changes, |first, events| out.put(HISTORY, first.to_be_bytes().to_vec(), Some(events)));
+    let left_out = history::rows(changes, |first, events| out.put(HISTORY, first.to_be_bytes().to_vec(), Some(events)));
     out.put(META, Vec::new(), Some(encode_meta(&state.meta)));
-    out.ops
+    (out.ops, left_out)
 }
 
 /// The rows of a node and of what is registered on it; a [`Loader`] makes a state of them that has nothing else.

@@ -30,7 +30,7 @@ impl Server {
         let record = Record { time_ms: self.time_ms, request_id, command };
         let revision = self.state.revision() + 1;
         let applied = apply(&mut self.state, revision, 1, &record);
-        for RowOp { table, key, value } in rows::of_changes(&self.state, &applied.changes) {
+        for RowOp { table, key, value } in rows::of_changes(&self.state, &applied.changes).0 {
             match value {
                 Some(value) => self.rows.insert((table, key), value),
                 None => self.rows.remove(&(table, key)),

@@ -16,7 +16,7 @@ use tokio::sync::{Notify, oneshot, watch};
 /// redb's cache for the checkpoint, in bytes.
 pub(super) const CACHE: usize = 4 << 20;
 /// Weight of what waits for the disk before applying must wait for it: some seconds of a fast disk's work.
-pub(super) const PENDING_LIMIT: usize = 48 << 20;
+pub(super) const PENDING_LIMIT: usize = 96 << 20;
 /// Weight that waits from which on applying is slowed down, more with each batch, so that it need not come to a stop.
 pub(super) const BRAKE_FROM: usize = PENDING_LIMIT / 2;
 /// How long the next batch is delayed just before the limit.

@@ -22,9 +22,12 @@ const INTERVAL: Duration = Duration::from_secs(1);
 /// keeps in memory at most. A row holds the events of one checkpoint, or a
 /// part of them.
 const HISTORY_ROWS: u64 = 65_536;
-const HISTORY_BYTES: u64 = if cfg!(test) { 1 << 20 } else { 16 << 20 };
-/// Rows of history that one checkpoint removes at most.
+const HISTORY_BYTES: u64 = if cfg!(test) { 5 << 20 } else { 16 << 20 };
+/// Rows of history that one checkpoint removes at most, unless it removes all.
 const TRIM_SLICE: u64 = 16_384;
+/// The keys of history are from here up to there.
+const HISTORY_START: [u8; 1] = [rows::HISTORY];
+const HISTORY_END: [u8; 1] = [rows::HISTORY + 1];
 
 /// Weight of what has gathered during a checkpoint from which on the memory of the last one is kept for the next.
 const KEEP_MEMORY_FROM: usize = PENDING_TARGET / 8;
@@ -201,20 +204,32 @@ impl Mirror {
     }
 
     fn write(&mut self, state: &State, position: &Position, changes: &[Change]) -> Result<(), StoreError> {
-        let rows = last_of_each_key(rows::of_changes(state, changes));
-        let written = self.write_rows(&rows, position);
+        let (rows, left_out) = rows::of_changes(state, changes);
+        let written = self.write_rows(&last_of_each_key(rows), left_out, position);
         written.map_err(|e| StoreError::io(&self.shared.file, "write the checkpoint", e))?;
         self.shared.durable.send_replace(Some(position.index));
         Ok(())
     }
 
-    fn write_rows(&mut self, rows: &[(Vec<u8>, Option<Vec<u8>>)], position: &Position) -> Result<(), redb::Error> {
+    /// `left_out`: the revision up to which there is no history any more.
+    fn write_rows(
+        &mut self,
+        rows: &[(Vec<u8>, Option<Vec<u8>>)],
+        left_out: Option<u64>,
+        position: &Position,
+    ) -> Result<(), redb::Error> {
         let mut transaction = self.database.begin_write()?;
         // Two more writes a second, for a start after a crash in milliseconds however large the file is.
         transaction.set_quick_repair(true);
         let mut history = self.history;
         {
             let mut table = transaction.open_table(ROWS)?;
+            let mut meta = transaction.open_table(META)?;
+            if let Some(floor) = left_out {
+                table.retain_in(HISTORY_START.as_slice()..HISTORY_END.as_slice(), |_, _| false)?;
+                history = History::default();
+                meta.insert(META_FLOOR, floor.to_le_bytes().as_slice())?;
+            }
             for (key, value) in rows {
                 match value {
                     Some(value) => {
@@ -224,7 +239,6 @@ impl Mirror {
                     None => drop(table.remove(key.as_slice())?),
                 }
             }
-            let mut meta = transaction.open_table(META)?;
             if history.too_much() {
                 let floor = trim(&mut table, &mut history)?.unwrap_or(position.index);
                 meta.insert(META_FLOOR, floor.to_le_bytes().as_slice())?;
@@ -282,11 +296,9 @@ fn last_of_each_key(ops: Vec<RowOp>) -> Vec<(Vec<u8>, Option<Vec<u8>>)> {
 
 /// Removes the oldest history; returns the index after which it is complete, unless none is left.
 fn trim(table: &mut Table<'_, &[u8], &[u8]>, history: &mut History) -> Result<Option<u64>, redb::Error> {
-    let start = [rows::HISTORY];
-    let end = [rows::HISTORY + 1];
     let mut left = *history;
     let mut kept = None;
-    for row in table.range(start.as_slice()..end.as_slice())? {
+    for row in table.range(HISTORY_START.as_slice()..HISTORY_END.as_slice())? {
         let (key, value) = row?;
         let key = key.value();
         if !left.too_much() || history.rows - left.rows >= TRIM_SLICE {
@@ -296,8 +308,8 @@ fn trim(table: &mut Table<'_, &[u8], &[u8]>, history: &mut History) -> Result<Op
         left.rows = left.rows.saturating_sub(1);
         left.bytes = left.bytes.saturating_sub((key.len() + value.value().len()) as u64);
     }
-    let until = kept.as_deref().unwrap_or(&end);
-    table.retain_in(start.as_slice()..until, |_, _| false)?;
+    let until = kept.as_deref().unwrap_or(&HISTORY_END);
+    table.retain_in(HISTORY_START.as_slice()..until, |_, _| false)?;
     *history = left;
     // The key of a row of history is the revision of its first event.
     let first = kept.and_then(|key| Some(u64::from_be_bytes(key.get(1..)?.try_into().ok()?)));

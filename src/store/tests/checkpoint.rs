@@ -138,7 +138,7 @@ async fn the_history_is_trimmed_to_its_limit() {
     let disk = Disk::new(1);
     let (checkpoint, _) = open(&disk);
     let mut state = State::new();
-    let value = "v".repeat(40 << 10);
+    let value = "v".repeat(80 << 10);
     for revision in 1..=30 {
         checkpoint.push(batch(&mut state, revision, [value.clone()])).await;
         checkpoint.flush().await.expect("flushes");
@@ -149,6 +149,23 @@ async fn the_history_is_trimmed_to_its_limit() {
     assert!(revisions.len() < 30 && revisions.last() == Some(&30), "{revisions:?}");
     assert!(revisions.is_sorted());
     assert_eq!(revisions[0] - 1, loaded.floor);
+}
+
+#[tokio::test]
+async fn of_a_burst_the_newest_history_is_kept() {
+    let disk = Disk::new(1);
+    let (checkpoint, _) = open(&disk);
+    let mut state = State::new();
+    checkpoint.push(batch(&mut state, 1, ["a".into(), "b".into()])).await;
+    checkpoint.flush().await.expect("flushes");
+    let burst = (0..40).map(|_| "a".to_owned());
+    checkpoint.push(batch_of(&mut state, 3, burst, |_, index| "v".repeat(200_000 + index as usize))).await;
+    checkpoint.flush().await.expect("flushes");
+    checkpoint.push(batch(&mut state, 43, ["b".into()])).await;
+    checkpoint.close().await.expect("closes");
+    let (_, loaded) = open(&disk);
+    assert_eq!(22, loaded.floor, "4 MiB are 20 of these");
+    assert_eq!((23..=43).collect::<Vec<u64>>(), loaded.events.iter().map(|e| e.revision).collect::<Vec<_>>());
 }
 
 #[tokio::test]
