@@ -187,7 +187,7 @@ impl Writer<'_> {
             CatalogVerb::Cas if current != op.index => return Err(stale("set")),
             CatalogVerb::Set | CatalogVerb::Cas => {
                 self.require_node(node)?;
-                self.upsert_on_node(op.service.clone(), node);
+                self.upsert_on_node(op.service.clone(), node, &[]).map_err(|rejection| rejection.to_string())?;
             }
             CatalogVerb::DeleteCas if current == 0 || current != op.index => return Err(stale("delete")),
             CatalogVerb::Delete | CatalogVerb::DeleteCas => {

@@ -3,6 +3,7 @@
 use super::catalog::find_check;
 use super::writer::Writer;
 use crate::command::{CatalogCheck, CatalogDeregister, CatalogRegister, Outcome, Rejection, Reply};
+use crate::model::limits::CHECKS_MAX;
 use crate::model::{Check, Health, Instance, InstanceKey, NodeRecord, fold};
 use std::sync::Arc;
 
@@ -12,14 +13,38 @@ impl Writer<'_> {
         for check in &command.checks {
             self.may_check(command, check)?;
         }
-        self.atomically(|w| {
+        // Those that come first, up to one of something else, are stored with the service at once.
+        let of_service = |check: &&CatalogCheck| {
+            let id = &check.service_id;
+            !id.is_empty() && command.service.as_ref().is_some_and(|service| service.id.eq_ignore_ascii_case(id))
+        };
+        let (with_service, others) = command.checks.split_at(command.checks.iter().take_while(of_service).count());
+        let node = &command.node.name;
+        let all = |w: &mut Writer<'_>| {
             w.upsert_node(command);
             if let Some(service) = &command.service {
-                w.upsert_on_node(service.clone(), &command.node.name);
+                w.upsert_on_node(service.clone(), node, with_service)?;
             }
-            command.checks.iter().try_for_each(|check| w.upsert_check(&command.node.name, check))
-        })?;
+            others.iter().try_for_each(|check| w.upsert_check(node, check))
+        };
+        match self.have_room_for_checks(command) {
+            true => all(self)?,
+            false => self.atomically(all)?,
+        }
         Ok(Outcome::Cataloged)
+    }
+
+    /// Whether nothing that the command changes can get too many checks: the only thing left that could stop it half way.
+    fn have_room_for_checks(&self, command: &CatalogRegister) -> bool {
+        let Some(node) = self.state.node(&command.node.name) else { return command.checks.len() <= CHECKS_MAX };
+        let few = |checks: &[Check]| checks.len() + command.checks.len() <= CHECKS_MAX;
+        command.checks.iter().all(|check| match &*check.service_id {
+            "" => few(&node.record.checks),
+            id => self
+                .key_on_node(&command.node.name, id)
+                .and_then(|key| self.state.instance(&key))
+                .is_none_or(|i| few(&i.checks)),
+        })
     }
 
     /// A node name belongs to the first node id that took it, while that node is known to be alive.
@@ -74,19 +99,31 @@ impl Writer<'_> {
         self.store_node(wanted, true);
     }
 
-    /// On a node an id names one instance: under a new service name it stays what it was, with its checks.
-    pub(super) fn upsert_on_node(&mut self, mut service: Instance, node: &str) {
+    /// On a node an id names one instance: under a new service name it stays what it was, with its checks. These are
+    /// merged into them.
+    pub(super) fn upsert_on_node(
+        &mut self,
+        mut service: Instance,
+        node: &str,
+        checks: &[CatalogCheck],
+    ) -> Result<(), Rejection> {
         // One spelling of the node's name everywhere: the node's own.
         service.node = self.state.node(node).map_or_else(|| node.into(), |n| n.record.name.clone());
         let key = service.key();
         let old = self.key_on_node(node, &key.id);
-        match old.filter(|old| old.service.folded() != key.service.folded()) {
-            Some(old) => {
-                let replaced = self.remove_instance(&old);
-                self.upsert_over(service, None, replaced)
-            }
-            None => self.upsert(service, None),
+        let before = match old.filter(|old| old.service.folded() != key.service.folded()) {
+            Some(old) => self.remove_instance(&old),
+            None => self.state.instance(&key).cloned(),
         };
+        let mut merged: Option<Box<[Check]>> = None;
+        for check in checks {
+            let known = merged.as_deref().or(before.as_deref().map(|before| &before.checks[..])).unwrap_or_default();
+            if let Some(checks) = self.merge_check(node, known, check)? {
+                merged = Some(checks);
+            }
+        }
+        self.upsert_over(service, None, before, merged);
+        Ok(())
     }
 
     /// The instance with this id on this node.
@@ -96,11 +133,25 @@ impl Writer<'_> {
         Some(InstanceKey { service: (**service).clone(), node: found.record.name.clone(), id: id.into() })
     }
 
-    /// Check ids are unique per node in Consul: the check comes here from wherever on the node it was.
+    /// Stores a check of the node or of one of its services.
     pub(super) fn upsert_check(&mut self, node: &str, new: &CatalogCheck) -> Result<(), Rejection> {
         let (checks, instance) = self.checks_of(node, &new.service_id)?;
+        if let Some(merged) = self.merge_check(node, &checks, new)? {
+            self.store_checks(node, instance, merged);
+        }
+        Ok(())
+    }
+
+    /// These checks with another; `None` if nothing differs. Check ids are unique per node in Consul: the check comes
+    /// here from wherever on the node it was.
+    fn merge_check(
+        &mut self,
+        node: &str,
+        known: &[Check],
+        new: &CatalogCheck,
+    ) -> Result<Option<Box<[Check]>>, Rejection> {
         let moved = self.take_check(node, &new.check.id, Some(&new.service_id));
-        let Some(mut merged) = self.merge_checks(&checks, std::slice::from_ref(&new.check))? else { return Ok(()) };
+        let Some(mut merged) = self.merge_checks(known, std::slice::from_ref(&new.check))? else { return Ok(None) };
         let stored = merged.iter_mut().find(|check| check.id.eq_ignore_ascii_case(&new.check.id));
         if let (Some(stored), Some(moved)) = (stored, moved) {
             stored.create_revision = moved.create_revision;
@@ -108,8 +159,7 @@ impl Writer<'_> {
                 stored.changed_ms = moved.changed_ms;
             }
         }
-        self.store_checks(node, instance, merged);
-        Ok(())
+        Ok(Some(merged))
     }
 
     /// The checks of a service on a node, or of the node itself.

@@ -2,7 +2,7 @@
 
 use super::writer::Writer;
 use crate::command::{Deregister, Field, Outcome, Register, Rejection, Reply, Update};
-use crate::model::{Instance, InstanceKey, NodeRecord, SessionId, fold};
+use crate::model::{Check, Instance, InstanceKey, NodeRecord, SessionId, fold};
 use std::sync::Arc;
 
 impl Writer<'_> {
@@ -10,14 +10,17 @@ impl Writer<'_> {
         if let Some(session) = &command.session {
             self.require_session(session)?;
         }
-        // One by one, because an instance may collide with one before it in the same command.
-        let stored = self.atomically(|w| {
-            let upsert = |instance: &Instance| {
-                w.may_register(instance, command.session)?;
-                Ok(w.upsert(instance.clone(), command.session))
-            };
-            command.instances.iter().map(upsert).collect::<Result<_, Rejection>>()
-        })?;
+        let upsert = |w: &mut Writer<'_>, instance: &Instance| {
+            w.may_register(instance, command.session)?;
+            Ok(w.upsert(instance.clone(), command.session))
+        };
+        let stored = match &command.instances[..] {
+            [one] => vec![upsert(self, one)?],
+            // One by one, because an instance may collide with one before it in the same command.
+            several => {
+                self.atomically(|w| several.iter().map(|one| upsert(w, one)).collect::<Result<Vec<_>, Rejection>>())?
+            }
+        };
         Ok(Outcome::Registered(stored))
     }
 
@@ -50,15 +53,17 @@ impl Writer<'_> {
     /// stays. Equal content changes nothing.
     pub(super) fn upsert(&mut self, wanted: Instance, session: Option<SessionId>) -> Arc<Instance> {
         let before = self.state.instance(&wanted.key()).cloned();
-        self.upsert_over(wanted, session, before)
+        self.upsert_over(wanted, session, before, None)
     }
 
-    /// The same for an instance that takes the place of this one, which may have been of another service.
+    /// The same for an instance that takes the place of this one, which may have been of another service. `checks`: what
+    /// its checks become, if that differs.
     pub(super) fn upsert_over(
         &mut self,
         mut wanted: Instance,
         session: Option<SessionId>,
         before: Option<Arc<Instance>>,
+        checks: Option<Box<[Check]>>,
     ) -> Arc<Instance> {
         let revision = self.revision();
         wanted.session = session;
@@ -70,7 +75,8 @@ impl Writer<'_> {
         }
         if let Some(before) = before {
             if before.same_registration(&wanted) {
-                return before;
+                let Some(checks) = checks else { return before };
+                return self.store_instance(Instance { checks, ..(*before).clone() }, false);
             }
             wanted.create_revision = before.create_revision;
             wanted.checks = before.checks.clone();
@@ -89,6 +95,10 @@ impl Writer<'_> {
                 ..NodeRecord::default()
             };
             self.store_node(record, true);
+        }
+        if let Some(checks) = checks {
+            wanted.checks = checks;
+            self.state.meta.checks_revision = revision;
         }
         self.store_instance(wanted, true)
     }

@@ -30,6 +30,25 @@ fn check(service_id: &str, id: &str, health: Health) -> CatalogCheck {
     CatalogCheck { service_id: service_id.into(), check: Check { id: id.into(), health, ..Check::default() } }
 }
 
+/// Into free places, into the last one, beside others, and one too many: on a service and on the node itself.
+#[test]
+fn a_registration_with_too_many_checks_changes_nothing() {
+    for of in ["web-1", ""] {
+        let mut server = Server::default();
+        let checks = |ids: std::ops::Range<usize>| ids.map(|n| check(of, &format!("c{n}"), Health::Passing)).collect();
+        let web = |address: &str| Some(Instance { address: address.into(), ..instance("web", "n1", "web-1") });
+        server.ok(catalog("n1", web("10.0.0.1"), checks(0..30)));
+        server.ok(catalog("n1", web("10.0.0.1"), checks(29..32)));
+        let before = server.state.clone();
+        let refused = server.err(catalog("n1", web("10.0.0.2"), checks(30..33)));
+        assert!(matches!(&refused, Rejection::QuotaExceeded(text) if text.starts_with("33 checks")), "{refused}");
+        assert_eq!(before.node("n1"), server.state.node("n1"));
+        assert_eq!(before.instance(&key("web", "n1", "web-1")), server.state.instance(&key("web", "n1", "web-1")));
+        server.ok(catalog("n1", web("10.0.0.2"), checks(31..32)));
+        assert_eq!("10.0.0.2", server.state.instance(&key("web", "n1", "web-1")).unwrap().address);
+    }
+}
+
 fn put(key: &'static str, lock: LockOp) -> Command {
     Command::Put(Put { key: key.into(), value: "v".into(), lock, ..Put::default() })
 }
