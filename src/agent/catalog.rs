@@ -107,7 +107,7 @@ impl Catalog for Core {
         let core = self.clone();
         Box::pin(async move {
             match write {
-                CatalogWrite::Register(command) => core.catalog_register(*command).await.map(drop),
+                CatalogWrite::Register(command) => core.catalog_register(command).await.map(drop),
                 CatalogWrite::Deregister(command) => core.catalog_deregister(command).await.map(drop),
             }
         })

@@ -59,7 +59,8 @@ pub async fn register_self(core: &Core) -> Result<(), Error> {
         ..Check::default()
     };
     let checks = vec![CatalogCheck { service_id: Text::default(), check }];
-    core.catalog_register(CatalogRegister { node, skip_node_update: false, service: Some(service), checks }).await?;
+    let register = CatalogRegister { node, skip_node_update: false, service: Some(service), checks };
+    core.catalog_register(Box::new(register)).await?;
     if core.local().state.coordinates_of(&facts.node_name).next().is_none() {
         // Every node begins at the origin, and a list in order of distance needs a place to start from.
         core.update_coordinates(vec![Coordinate::origin(facts.node_name.as_str().into())]).await?;

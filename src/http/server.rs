@@ -160,6 +160,7 @@ async fn connection(
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     let ended = tokio::select! {
+        biased;
         ended = connection.as_mut() => ended,
         () = draining.cancelled() => {
             connection.as_mut().graceful_shutdown();

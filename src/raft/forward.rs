@@ -68,24 +68,33 @@ impl Handle {
     ///
     /// # Errors
     /// See [`ProposeError`]; a rejection by the state machine is not an error but a reply.
-    pub async fn propose(&self, request_id: Option<RequestId>, command: Command) -> Result<(u64, Reply), ProposeError> {
-        let proposal = self.proposal(request_id, command)?;
+    pub fn propose(
+        &self,
+        request_id: Option<RequestId>,
+        command: Command,
+    ) -> impl Future<Output = Result<(u64, Reply), ProposeError>> + Send {
+        // Not in the future, which would keep room for the command as long as it lives.
+        let proposal = self.proposal(request_id, command);
+        async move { self.propose_until_done(&proposal?, request_id.is_some()).await }
+    }
+
+    /// `repeatable`: the machine tells a repetition from a second write.
+    async fn propose_until_done(&self, proposal: &Proposal, repeatable: bool) -> Result<(u64, Reply), ProposeError> {
         let deadline = Instant::now() + LEADER_WAIT;
         let mut unknown = false;
         loop {
             let done = match self.leader_elsewhere() {
-                None if self.leads_alone() => self.submit(&proposal).await,
+                None if self.leads_alone() => self.submit(proposal).await,
                 // A leader that is cut off learns only later that another one leads.
-                None => match tokio::time::timeout(WRITE_LIMIT, self.submit(&proposal)).await {
+                None => match tokio::time::timeout(WRITE_LIMIT, self.submit(proposal)).await {
                     Ok(done) => done,
                     Err(_) => return Err(ProposeError::OutcomeUnknown),
                 },
-                Some(leader) => self.forward(&leader, &proposal).await,
+                Some(leader) => Box::pin(self.forward(&leader, proposal)).await,
             };
             let again = match &done {
                 Err(ProposeError::NoLeader { .. }) => true,
-                // With a request id, the machine tells a repetition from a second write.
-                Err(ProposeError::OutcomeUnknown) => request_id.is_some(),
+                Err(ProposeError::OutcomeUnknown) => repeatable,
                 _ => false,
             };
             unknown |= matches!(done, Err(ProposeError::OutcomeUnknown));
@@ -109,7 +118,11 @@ impl Handle {
         if level == Barrier::Local || self.inner().leads_alone() {
             return Ok(());
         }
-        let lease = level == Barrier::Lease;
+        // In a box, so that the futures of those who need not ask stay small.
+        Box::pin(self.wait_until_fresh(level == Barrier::Lease)).await
+    }
+
+    async fn wait_until_fresh(&self, lease: bool) -> Result<(), ProposeError> {
         let deadline = Instant::now() + LEADER_WAIT;
         loop {
             match self.read_index(lease).await {

@@ -241,12 +241,12 @@ impl Core {
     }
 
     /// Proposes a command that a client asked for; `Err` if it was refused or its outcome is unknown.
-    pub(super) async fn propose(
+    pub(super) fn propose(
         &self,
         request_id: Option<RequestId>,
         command: Command,
-    ) -> Result<Written<Outcome>, Error> {
-        self.propose_in(Lane::of(&command), request_id, command).await
+    ) -> impl Future<Output = Result<Written<Outcome>, Error>> + Send {
+        self.propose_in(Lane::of(&command), request_id, command)
     }
 
     /// The same in the lane of whoever asks.

@@ -5,6 +5,7 @@ use super::{Core, Error, Proof, Written};
 use crate::command::{Command, Delete, Op, Outcome, Put, Txn};
 use crate::model::limits::TXN_BYTES_MAX;
 use crate::model::{KvEntry, RequestId};
+use futures::FutureExt;
 use std::sync::Arc;
 
 /// What a put did.
@@ -21,18 +22,25 @@ pub struct PutDone {
 impl Core {
     /// Sets a key. A put that attaches the key to a session needs the session's proof; Consul's acquire and release
     /// know sessions by id alone.
-    pub async fn put(&self, request_id: Option<RequestId>, put: Put) -> Result<Written<PutDone>, Error> {
+    pub fn put(
+        &self,
+        request_id: Option<RequestId>,
+        put: Put,
+    ) -> impl Future<Output = Result<Written<PutDone>, Error>> + Send {
         let expires = put.ttl_ms.is_some();
-        let written = self.propose(request_id, Command::Put(put)).await?;
-        if expires {
-            self.inner.leases.wake();
-        }
-        match written.value {
-            Outcome::Put { done, kv, previous } => {
-                Ok(Written { revision: written.revision, value: PutDone { done, kv, previous } })
+        // Not an async block, which would have room for the proposal twice.
+        self.propose(request_id, Command::Put(put)).map(move |written| {
+            let written = written?;
+            if expires {
+                self.inner.leases.wake();
             }
-            other => Err(unexpected(&other)),
-        }
+            match written.value {
+                Outcome::Put { done, kv, previous } => {
+                    Ok(Written { revision: written.revision, value: PutDone { done, kv, previous } })
+                }
+                other => Err(unexpected(&other)),
+            }
+        })
     }
 
     /// Deletes keys and returns what was there.

@@ -78,7 +78,7 @@ impl Core {
         self.inner.raft.barrier(barrier).await?;
         let view = self.local();
         if view.state.revision() < options.min_revision {
-            return self.wait_for_revision(options).await;
+            return Box::pin(self.wait_for_revision(options)).await;
         }
         match options.max_staleness_ms {
             Some(max) if view.staleness_ms > max => {

@@ -167,7 +167,7 @@ impl Core {
         let checks = vec![CatalogCheck { service_id: Text::default(), check }];
         let node = NodeRecord { checks: Default::default(), ..node };
         let register = CatalogRegister { node, skip_node_update: false, service: None, checks };
-        self.catalog_register_in(Lane::Own, register).await.map(drop)
+        self.catalog_register_in(Lane::Own, Box::new(register)).await.map(drop)
     }
 
     /// Removes a node that is no longer a member, if it is still that one.

@@ -101,19 +101,22 @@ impl Core {
     }
 
     /// Consul's catalog registration.
-    pub async fn catalog_register(&self, register: CatalogRegister) -> Result<Written<()>, Error> {
-        self.catalog_register_in(Lane::Writes, register).await
+    pub fn catalog_register(
+        &self,
+        register: Box<CatalogRegister>,
+    ) -> impl Future<Output = Result<Written<()>, Error>> + Send {
+        self.catalog_register_in(Lane::Writes, register)
     }
 
     pub(super) async fn catalog_register_in(
         &self,
         lane: Lane,
-        register: CatalogRegister,
+        register: Box<CatalogRegister>,
     ) -> Result<Written<()>, Error> {
         if register.node.name.eq_ignore_ascii_case(AGENTLESS) {
             return Err(Error::invalid("Node", format!("{AGENTLESS:?} is reserved for instances without a node")));
         }
-        let written = self.propose_in(lane, None, Command::CatalogRegister(Box::new(register))).await?;
+        let written = self.propose_in(lane, None, Command::CatalogRegister(register)).await?;
         match written.value {
             Outcome::Cataloged => Ok(written.map(|_| ())),
             other => Err(unexpected(&other)),

@@ -6,8 +6,8 @@ mod simulation;
 
 use super::*;
 use crate::clock::Clock;
-use crate::command::{Put, Rejection};
-use crate::model::{Instance, InstanceKey, ServiceKey};
+use crate::command::{CatalogRegister, Put, Rejection};
+use crate::model::{Instance, InstanceKey, NodeRecord, ServiceKey};
 use crate::raft::{Node, Options, start_on};
 use crate::store::Medium;
 use crate::watch::Hub;
@@ -46,4 +46,21 @@ fn instance(id: &str) -> Instance {
 
 fn proof_of(session: &crate::model::Session) -> Proof {
     Proof { id: session.id, secret: session.secret.to_vec() }
+}
+
+/// Hundreds of these are under way at once on a busy server, and must fit into its processor's cache.
+#[tokio::test]
+async fn requests_that_wait_keep_little() {
+    let (core, _raft) = started(Medium::Memory, &Clock::system()).await;
+    let read = ReadOptions::default();
+    let (node, checks) = (NodeRecord::default(), Vec::new());
+    let cataloged = CatalogRegister { node, skip_node_update: true, service: None, checks };
+    for (what, bytes, most) in [
+        ("put", size_of_val(&core.put(None, Put::default())), 1536),
+        ("catalog register", size_of_val(&core.catalog_register(Box::new(cataloged))), 1536),
+        ("register", size_of_val(&core.register(None, None, Vec::new(), false)), 1536),
+        ("view", size_of_val(&core.view(&read)), 256),
+    ] {
+        assert!(bytes <= most, "{what}: {bytes}");
+    }
 }

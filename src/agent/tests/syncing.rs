@@ -56,7 +56,7 @@ async fn what_differs_is_mended_and_nothing_else_is_written() {
 async fn strangers_on_the_node_have_to_go() {
     let core = core(&Clock::manual(1_000_000, 1)).await;
     let agent = agent_on(core.clone(), None, Definitions::default()).await;
-    core.catalog_register(foreign("f1", Some("fcheck"))).await.unwrap();
+    core.catalog_register(Box::new(foreign("f1", Some("fcheck")))).await.unwrap();
     let session = core.create_session(None, SessionSpec::default()).await.unwrap().value;
     let proof = crate::service::Proof { id: session.id, secret: session.secret.to_vec() };
     let key = InstanceKey { service: ServiceKey::of("sdk"), node: NODE.into(), id: "s1".into() };

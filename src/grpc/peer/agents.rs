@@ -68,7 +68,7 @@ impl AgentService for Agents {
         let record = Record::decode(&request.into_inner().record);
         let record = record.map_err(|e| Status::invalid_argument(format!("record: {e}")))?;
         let done = match record.command {
-            Command::CatalogRegister(command) => self.core.catalog_register(*command).await.map(drop),
+            Command::CatalogRegister(command) => self.core.catalog_register(command).await.map(drop),
             Command::CatalogDeregister(command) => self.core.catalog_deregister(command).await.map(drop),
             Command::UpdateCoordinates(command) => self.core.update_coordinates(command.coordinates).await.map(drop),
             other => Err(Error::Invalid(Invalid::new("record", format!("is no registration but {}", other.op())))),

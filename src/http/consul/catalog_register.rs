@@ -17,10 +17,14 @@ type Pairs = Box<[(Text, Text)]>;
 pub(super) async fn register(mut call: Call) -> Result<Answer, Error> {
     call.check_place()?;
     let text = call.text().await?;
-    let body = Object::parse(&text, "RegisterRequest", "structs.RegisterRequest")?;
-    check_datacenter(&call.gateway, body.text("Datacenter")?)?;
-    let command = decode(&body)?;
-    call.core.catalog_register(command).await?;
+    // Without the document and its text in the future.
+    let registered = {
+        let body = Object::parse(&text, "RegisterRequest", "structs.RegisterRequest")?;
+        check_datacenter(&call.gateway, body.text("Datacenter")?)?;
+        call.core.catalog_register(Box::new(decode(&body)?))
+    };
+    drop(text);
+    registered.await?;
     Answer::json(&true, call.layout())
 }
 

@@ -1,7 +1,7 @@
 //! GETs of /v1/kv; the writes are in `kv_write`.
 
 use super::kv_write;
-use crate::http::call::Call;
+use crate::http::call::{Answering, Call};
 use crate::http::error::Error;
 use crate::http::json::Layout;
 use crate::http::read::Question;
@@ -19,11 +19,11 @@ use std::borrow::Cow;
 pub(super) const MISSING_KEY: &str = "Missing key name";
 
 /// /v1/kv/:key
-pub(super) async fn kv(call: Call) -> Result<Answer, Error> {
+pub(super) fn kv(call: Call) -> Answering {
     match call.method {
-        Method::PUT => kv_write::put(call).await,
-        Method::DELETE => kv_write::delete(call).await,
-        _ => get(call).await,
+        Method::PUT => Box::pin(kv_write::put(call)),
+        Method::DELETE => Box::pin(kv_write::delete(call)),
+        _ => Box::pin(get(call)),
     }
 }
 

@@ -66,7 +66,7 @@ pub(in crate::http) const ROUTES: &[Route] = &[
     built("/v1/catalog/service/", GET, "catalog_service", |call| Box::pin(catalog::service(call))),
     built("/v1/catalog/services", GET, "catalog_services", |call| Box::pin(catalog::services(call))),
     built("/v1/health/service/", GET, "health_service", |call| Box::pin(health::service(call))),
-    built("/v1/kv/", GET_PUT_DELETE, "kv", |call| Box::pin(kv::kv(call))),
+    built("/v1/kv/", GET_PUT_DELETE, "kv", kv::kv),
     built("/v1/status/leader", GET, "status_leader", |call| Box::pin(status::leader(call))),
     built("/v1/status/peers", GET, "status_peers", |call| Box::pin(status::peers(call))),
     built("/v1/operator/autopilot/configuration", GET_PUT, "operator_autopilot", |call| {

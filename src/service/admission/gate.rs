@@ -130,6 +130,11 @@ impl Gate {
         if let Ok(permit) = self.free.try_acquire_many(cost) {
             return Ok(self.begin(permit));
         }
+        // In a box: it is rare, and everybody's future would have to have room for it.
+        Box::pin(self.wait(cost)).await
+    }
+
+    async fn wait(&self, cost: u32) -> Result<Permit<'_>, Busy> {
         let Some(_place) = self.queue_up(cost) else { return Err(self.busy("too many wait already")) };
         self.waited.increment(1);
         match tokio::time::timeout(self.patience, self.free.acquire_many(cost)).await {

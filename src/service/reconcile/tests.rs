@@ -30,7 +30,7 @@ async fn with_nodes() -> Core {
     core.show_alive(&member("gone", 7)).await.expect("registered");
     let node = NodeRecord { name: "external".into(), address: "10.0.0.8".into(), ..NodeRecord::default() };
     let external = CatalogRegister { node, skip_node_update: false, service: None, checks: Vec::new() };
-    core.catalog_register_in(Lane::Own, external).await.expect("registered");
+    core.catalog_register_in(Lane::Own, Box::new(external)).await.expect("registered");
     core
 }
 

@@ -42,7 +42,7 @@ async fn started_with_a_node(clock: &Clock) -> (Core, crate::raft::Handle) {
     let (core, raft) = started(Medium::Memory, clock).await;
     let node = NodeRecord { name: "one".into(), ..NodeRecord::default() };
     let register = CatalogRegister { node, skip_node_update: false, service: None, checks: Vec::new() };
-    core.catalog_register(register).await.unwrap();
+    core.catalog_register(Box::new(register)).await.unwrap();
     (core, raft)
 }
 
