@@ -96,8 +96,8 @@ impl Slot {
 
 /// Order of two names without ASCII case.
 pub fn cmp_folded(a: &str, b: &str) -> Ordering {
-    let words = |text: &'_ str, at: usize| {
-        let rest = &text.as_bytes()[at.min(text.len())..];
+    let word = |text: &str, at: usize| {
+        let rest = &text.as_bytes()[at..];
         // Filled up with zeros, which no byte is less than: what is longer comes later, as it should.
         let word = rest.first_chunk().copied().unwrap_or_else(|| {
             let mut word = [0; 8];
@@ -106,7 +106,7 @@ pub fn cmp_folded(a: &str, b: &str) -> Ordering {
         });
         folded_word(u64::from_be_bytes(word))
     };
-    let differs = (0..a.len().min(b.len())).step_by(8).map(|at| words(a, at).cmp(&words(b, at))).find(|o| o.is_ne());
+    let differs = (0..a.len().min(b.len())).step_by(8).map(|at| word(a, at).cmp(&word(b, at))).find(|o| o.is_ne());
     // Zeros at the end of the longer one look like the end of the shorter one.
     differs.unwrap_or_else(|| a.len().cmp(&b.len()))
 }

@@ -36,14 +36,9 @@ impl Writer<'_> {
 
     /// Whether nothing that the command changes can get too many checks: the only thing left that could stop it half way.
     fn have_room_for_checks(&self, command: &CatalogRegister) -> bool {
-        let Some(node) = self.state.node(&command.node.name) else { return command.checks.len() <= CHECKS_MAX };
-        let few = |checks: &[Check]| checks.len() + command.checks.len() <= CHECKS_MAX;
-        command.checks.iter().all(|check| match &*check.service_id {
-            "" => few(&node.record.checks),
-            id => self
-                .key_on_node(&command.node.name, id)
-                .and_then(|key| self.state.instance(&key))
-                .is_none_or(|i| few(&i.checks)),
+        command.checks.iter().all(|check| {
+            let known = self.checks_of(&command.node.name, &check.service_id).map_or(0, |(checks, _)| checks.len());
+            known + command.checks.len() <= CHECKS_MAX
         })
     }
 
@@ -136,6 +131,7 @@ impl Writer<'_> {
     /// Stores a check of the node or of one of its services.
     pub(super) fn upsert_check(&mut self, node: &str, new: &CatalogCheck) -> Result<(), Rejection> {
         let (checks, instance) = self.checks_of(node, &new.service_id)?;
+        let (checks, instance) = (checks.to_vec(), instance.cloned());
         if let Some(merged) = self.merge_check(node, &checks, new)? {
             self.store_checks(node, instance, merged);
         }
@@ -163,14 +159,14 @@ impl Writer<'_> {
     }
 
     /// The checks of a service on a node, or of the node itself.
-    fn checks_of(&self, node: &str, id: &str) -> Result<(Box<[Check]>, Option<Arc<Instance>>), Rejection> {
+    fn checks_of(&self, node: &str, id: &str) -> Result<(&[Check], Option<&Arc<Instance>>), Rejection> {
         let missing = || Rejection::MissingService(node.to_owned());
         if id.is_empty() {
-            return Ok((self.state.node(node).ok_or_else(missing)?.record.checks.clone(), None));
+            return Ok((&self.state.node(node).ok_or_else(missing)?.record.checks, None));
         }
         let key = self.key_on_node(node, id).ok_or_else(missing)?;
-        let instance = self.state.instance(&key).ok_or_else(missing)?.clone();
-        Ok((instance.checks.clone(), Some(instance)))
+        let instance = self.state.instance(&key).ok_or_else(missing)?;
+        Ok((&instance.checks, Some(instance)))
     }
 
     fn store_checks(&mut self, node: &str, instance: Option<Arc<Instance>>, checks: Box<[Check]>) {

@@ -246,6 +246,7 @@ impl Core {
         request_id: Option<RequestId>,
         command: Command,
     ) -> impl Future<Output = Result<Written<Outcome>, Error>> + Send {
+        // Not an async fn, which would have room for the command twice.
         self.propose_in(Lane::of(&command), request_id, command)
     }
 

@@ -101,11 +101,8 @@ impl Core {
     }
 
     /// Consul's catalog registration.
-    pub fn catalog_register(
-        &self,
-        register: Box<CatalogRegister>,
-    ) -> impl Future<Output = Result<Written<()>, Error>> + Send {
-        self.catalog_register_in(Lane::Writes, register)
+    pub async fn catalog_register(&self, register: Box<CatalogRegister>) -> Result<Written<()>, Error> {
+        self.catalog_register_in(Lane::Writes, register).await
     }
 
     pub(super) async fn catalog_register_in(

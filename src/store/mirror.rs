@@ -19,8 +19,7 @@ use tokio::time::Instant;
 /// How old the checkpoint may get.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The history of changes that is kept so that watchers can resume after a restart, in rows and bytes: what the watch hub
-/// keeps in memory at most. A row holds the events of one checkpoint, or a
-/// part of them.
+/// keeps in memory at most. A row holds the events of one checkpoint, or a part of them.
 const HISTORY_ROWS: u64 = 65_536;
 const HISTORY_BYTES: u64 = if cfg!(test) { 5 << 20 } else { 16 << 20 };
 /// Rows of history that one checkpoint removes at most, unless it removes all.
@@ -224,11 +223,10 @@ impl Mirror {
         let mut history = self.history;
         {
             let mut table = transaction.open_table(ROWS)?;
-            let mut meta = transaction.open_table(META)?;
-            if let Some(floor) = left_out {
+            let mut floor = left_out;
+            if floor.is_some() {
                 table.retain_in(HISTORY_START.as_slice()..HISTORY_END.as_slice(), |_, _| false)?;
                 history = History::default();
-                meta.insert(META_FLOOR, floor.to_le_bytes().as_slice())?;
             }
             for (key, value) in rows {
                 match value {
@@ -240,7 +238,10 @@ impl Mirror {
                 }
             }
             if history.too_much() {
-                let floor = trim(&mut table, &mut history)?.unwrap_or(position.index);
+                floor = Some(trim(&mut table, &mut history)?.unwrap_or(position.index));
+            }
+            let mut meta = transaction.open_table(META)?;
+            if let Some(floor) = floor {
                 meta.insert(META_FLOOR, floor.to_le_bytes().as_slice())?;
             }
             meta.insert(META_POSITION, position.encode().as_slice())?;
