@@ -1,7 +1,7 @@
 //! Services and nodes as the state holds them: with their instances, and with the revisions that questions wait on.
 
 use super::table::{Keyed, Table};
-use crate::model::{Check, Instance, NodeRecord, ServiceKey, Text, fold};
+use crate::model::{Check, Instance, InstanceKey, NodeRecord, ServiceKey, Text, fold};
 use imbl::{OrdMap, OrdSet};
 use std::cmp::Ordering;
 use std::sync::Arc;
@@ -34,6 +34,12 @@ pub struct Node {
 }
 
 impl Node {
+    /// The instance with this id.
+    pub(super) fn key_of(&self, id: &str) -> Option<InstanceKey> {
+        let service = self.services.get(&fold(id))?;
+        Some(InstanceKey { service: (**service).clone(), node: self.record.name.clone(), id: id.into() })
+    }
+
     /// Follows an instance on the node from one content to another.
     pub(super) fn index_checks(&mut self, before: Option<&Instance>, after: Option<&Instance>) {
         let ids = |instance: Option<&Instance>| -> Vec<Text> {
@@ -96,19 +102,25 @@ impl Slot {
 
 /// Order of two names without ASCII case.
 pub fn cmp_folded(a: &str, b: &str) -> Ordering {
-    let word = |text: &str, at: usize| {
-        let rest = &text.as_bytes()[at..];
-        // Filled up with zeros, which no byte is less than: what is longer comes later, as it should.
-        let word = rest.first_chunk().copied().unwrap_or_else(|| {
-            let mut word = [0; 8];
-            word[..rest.len()].copy_from_slice(rest);
-            word
-        });
-        folded_word(u64::from_be_bytes(word))
-    };
-    let differs = (0..a.len().min(b.len())).step_by(8).map(|at| word(a, at).cmp(&word(b, at))).find(|o| o.is_ne());
+    let (a, b) = (a.as_bytes(), b.as_bytes());
+    let differs = (0..a.len().min(b.len())).step_by(8).find_map(|at| {
+        let (a, b) = (word_from(a, at), word_from(b, at));
+        Some(folded_word(a).cmp(&folded_word(b))).filter(|order| a != b && order.is_ne())
+    });
     // Zeros at the end of the longer one look like the end of the shorter one.
     differs.unwrap_or_else(|| a.len().cmp(&b.len()))
+}
+
+/// The eight bytes from here on; what is missing is filled up with zeros, which no byte is less than: what is longer
+/// comes later, as it should. They are never put together in memory, byte by byte: reading that as a word has to wait
+/// until each byte is there.
+fn word_from(text: &[u8], at: usize) -> u64 {
+    let rest = &text[at..];
+    match (rest.first_chunk(), text.last_chunk()) {
+        (Some(word), _) => u64::from_be_bytes(*word),
+        (None, Some(last)) => u64::from_be_bytes(*last) << (64 - 8 * rest.len()),
+        (None, None) => rest.iter().rev().fold(0, |word, byte| word >> 8 | u64::from(*byte) << 56),
+    }
 }
 
 /// Eight bytes with their ASCII capitals made small.

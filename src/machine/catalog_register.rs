@@ -44,15 +44,14 @@ impl Writer<'_> {
 
     /// A node name belongs to the first node id that took it, while that node is known to be alive.
     pub(super) fn may_use_node(&self, node: &NodeRecord) -> Result<(), Rejection> {
-        let Some(found) = self.state.node(&node.name) else { return Ok(()) };
-        match (node.id, found.record.id) {
-            (Some(wanted), Some(owner)) if wanted != owner && is_alive(&found.record) => {
-                Err(Rejection::NodeConflict(format!(
-                    "failed inserting node: Error while renaming Node ID: \"{wanted}\": Node name {} is reserved by node \
+        let Some(wanted) = node.id else { return Ok(()) };
+        let Some(found) = self.state.node(&node.name).map(|found| &found.record) else { return Ok(()) };
+        match found.id {
+            Some(owner) if wanted != owner && is_alive(found) => Err(Rejection::NodeConflict(format!(
+                "failed inserting node: Error while renaming Node ID: \"{wanted}\": Node name {} is reserved by node \
                  {owner} with name {} ({})",
-                    node.name, found.record.name, found.record.address
-                )))
-            }
+                node.name, found.name, found.address
+            ))),
             _ => Ok(()),
         }
     }
@@ -102,10 +101,11 @@ impl Writer<'_> {
         node: &str,
         checks: &[CatalogCheck],
     ) -> Result<(), Rejection> {
+        let found = self.state.node(node);
         // One spelling of the node's name everywhere: the node's own.
-        service.node = self.state.node(node).map_or_else(|| node.into(), |n| n.record.name.clone());
+        service.node = found.map_or_else(|| node.into(), |n| n.record.name.clone());
         let key = service.key();
-        let old = self.key_on_node(node, &key.id);
+        let old = found.and_then(|found| found.key_of(&key.id));
         let before = match old.filter(|old| old.service.folded() != key.service.folded()) {
             Some(old) => self.remove_instance(&old),
             None => self.state.instance(&key).cloned(),
@@ -123,9 +123,7 @@ impl Writer<'_> {
 
     /// The instance with this id on this node.
     pub(super) fn key_on_node(&self, node: &str, id: &str) -> Option<InstanceKey> {
-        let found = self.state.node(node)?;
-        let service = found.services.get(&fold(id))?;
-        Some(InstanceKey { service: (**service).clone(), node: found.record.name.clone(), id: id.into() })
+        self.state.node(node)?.key_of(id)
     }
 
     /// Stores a check of the node or of one of its services.
@@ -209,12 +207,12 @@ impl Writer<'_> {
             taken = Some(check.clone());
             self.store_checks(node, None, without(&found.record.checks));
         }
-        for instance in found.instances_with_check(id) {
-            let Some(instance) = self.key_on_node(node, instance).and_then(|key| self.state.instance(&key).cloned())
-            else {
+        let others = found.instances_with_check(id);
+        for other in others.filter(|other| keep.is_none_or(|keep| !keep.eq_ignore_ascii_case(other))) {
+            let Some(instance) = found.key_of(other).and_then(|key| self.state.instance(&key).cloned()) else {
                 continue;
             };
-            if keep.is_some_and(|keep| keep.eq_ignore_ascii_case(&instance.id) || instance.session.is_some()) {
+            if keep.is_some() && instance.session.is_some() {
                 continue;
             }
             let Some(check) = find_check(&instance.checks, id) else { continue };

@@ -73,6 +73,7 @@ impl Writer<'_> {
         if let Some(extra) = &mut wanted.extra {
             extra.overriding = None;
         }
+        let new = before.is_none();
         if let Some(before) = before {
             if before.same_registration(&wanted) {
                 let Some(checks) = checks else { return before };
@@ -86,7 +87,8 @@ impl Writer<'_> {
                 wanted.extra.get_or_insert_default().overriding = Some(word.clone());
             }
         }
-        if !wanted.node.is_empty() && self.state.node(&wanted.node).is_none() {
+        // What was there before has a node.
+        if new && !wanted.node.is_empty() && self.state.node(&wanted.node).is_none() {
             let record = NodeRecord {
                 name: wanted.node.clone(),
                 address: wanted.address.clone(),
