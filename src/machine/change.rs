@@ -17,6 +17,17 @@ pub struct Change {
     pub what: What,
 }
 
+impl Change {
+    /// Lets go of what the checkpoint does not need: it may wait for seconds.
+    pub fn shed(&mut self) {
+        match &mut self.what {
+            What::Instance { before, after: Some(_) } => *before = None,
+            What::Node { before, after: Some(_) } => *before = None,
+            _ => {}
+        }
+    }
+}
+
 /// The object before and after; `None`: not there.
 #[derive(Clone, Debug)]
 #[allow(missing_docs, reason = "before and after are named by themselves")]

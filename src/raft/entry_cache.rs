@@ -1,5 +1,6 @@
 //! The recent end of the log in memory: what was appended is readable at once, before it is on disk, and applying needs
-//! no decoding. Bounded: entries that are durable and applied go, oldest first.
+//! no decoding. Bounded: entries that are durable and applied go, oldest first; at once where nobody replicates them,
+//! because their memory is needed for the next ones.
 
 use super::types::{Entry, LogId, Payload};
 use std::collections::VecDeque;
@@ -21,6 +22,8 @@ pub(super) struct EntryCache {
     /// Entries up to this index are durable.
     flushed: Option<u64>,
     applied: Option<u64>,
+    /// Followers read here.
+    replicated: bool,
 }
 
 impl EntryCache {
@@ -79,8 +82,8 @@ impl EntryCache {
         let last = self.last.map(|l| l.index);
         let current = self.entry(id.index).is_some_and(|e| e.log_id == id);
         if current {
+            // Nothing goes yet: this is the log's thread, and what is dropped where it was made costs less.
             self.flushed = self.flushed.max(Some(id.index)).min(last);
-            self.shrink();
         }
     }
 
@@ -89,13 +92,19 @@ impl EntryCache {
         self.shrink();
     }
 
+    /// From now on what followers may still read stays for a while.
+    pub(super) fn note_replicated(&mut self) {
+        self.replicated = true;
+    }
+
     fn entry(&self, index: u64) -> Option<&Entry> {
         self.entries.get(index.checked_sub(self.first()?)? as usize)
     }
 
     fn shrink(&mut self) {
         let done = self.flushed.min(self.applied);
-        while (self.entries.len() > KEEP_ENTRIES || self.bytes > KEEP_BYTES)
+        let (entries, bytes) = if self.replicated { (KEEP_ENTRIES, KEEP_BYTES) } else { (0, 0) };
+        while (self.entries.len() > entries || self.bytes > bytes)
             && self.first().is_some_and(|first| Some(first) <= done)
         {
             self.drop_first();
@@ -112,5 +121,51 @@ fn size(entry: &Entry) -> usize {
     match &entry.payload {
         Payload::Normal(proposal) => proposal.bytes().len(),
         Payload::Blank | Payload::Membership(_) => 0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::command::{Command, Put, Record};
+    use crate::raft::types::Proposal;
+
+    fn id(index: u64) -> LogId {
+        LogId::new(1.into(), index)
+    }
+
+    fn filled(until: u64) -> EntryCache {
+        let mut cache = EntryCache::default();
+        for index in 1..=until {
+            let record = Record { time_ms: 1, request_id: None, command: Command::Put(Put::default()) };
+            cache.append(Entry { log_id: id(index), payload: Payload::Normal(Proposal::new(record)) });
+        }
+        cache
+    }
+
+    #[test]
+    fn what_is_durable_and_applied_goes() {
+        let mut cache = filled(10);
+        cache.note_applied(5);
+        assert_eq!(Some(1), cache.first(), "nothing is durable");
+        cache.note_flushed(id(8));
+        cache.note_applied(7);
+        assert_eq!((Some(8), 3), (cache.first(), cache.entries.len()));
+        cache.note_applied(10);
+        assert_eq!(Some(9), cache.first(), "applied before it is durable");
+        cache.note_flushed(id(10));
+        cache.note_applied(10);
+        assert_eq!((None, 0), (cache.first(), cache.bytes));
+        assert_eq!(Some(id(10)), cache.last);
+    }
+
+    #[test]
+    fn followers_find_the_newest_entries() {
+        let until = 2 * KEEP_ENTRIES as u64;
+        let mut cache = filled(until);
+        cache.note_replicated();
+        cache.note_flushed(id(until));
+        cache.note_applied(until);
+        assert_eq!((Some(until + 1 - KEEP_ENTRIES as u64), KEEP_ENTRIES), (cache.first(), cache.entries.len()));
     }
 }

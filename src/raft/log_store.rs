@@ -171,7 +171,9 @@ impl RaftLogReader<TypeConfig> for LogStore {
         self.read(start, end, usize::MAX)
     }
 
+    /// Only what goes to followers is read this way.
     async fn limited_get_log_entries(&mut self, start: u64, end: u64) -> io::Result<Vec<Entry>> {
+        self.shared().cache.note_replicated();
         self.read(start, end, READ_LIMIT)
     }
 

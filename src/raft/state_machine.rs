@@ -131,7 +131,7 @@ impl StateMachine {
     }
 
     /// The order of the steps is the promise of this module.
-    async fn publish(&mut self, batch: Batch) {
+    async fn publish(&mut self, mut batch: Batch) {
         let Some(applied) = self.applied else { return };
         let state = Arc::new(self.state.clone());
         self.published.state.store(state.clone());
@@ -143,6 +143,7 @@ impl StateMachine {
             applied: codec::encode_log_id(&applied),
             membership: self.encoded_membership.clone(),
         };
+        batch.changes.iter_mut().for_each(Change::shed);
         self.checkpoint.push(Delta { state, position, changes: batch.changes, bytes: batch.bytes }).await;
         for (responder, reply) in batch.answers {
             responder.send(reply);
