@@ -24,7 +24,7 @@ use crate::service::admission::Held;
 use crate::service::{Consistency, Core, Error, ReadOptions};
 use crate::watch::Subscription;
 use bytes::Bytes;
-use futures::future::{BoxFuture, select_all};
+use futures::future::select_all;
 use futures::stream::BoxStream;
 use std::collections::{HashSet, VecDeque};
 use std::pin::Pin;
@@ -48,7 +48,6 @@ pub(super) struct Watcher {
     stamp: Stamp,
     feed: Arc<Feed>,
     changes: Vec<Subscription>,
-    drained: BoxFuture<'static, ()>,
     client: Locality,
     progress_every: Duration,
     min_interval: Duration,
@@ -124,13 +123,11 @@ impl Watcher {
         let feed = feeds.join(options.selector, options.full);
         let sent = feed.advance(&view.state);
         let now = Instant::now();
-        let ending = core.clone();
         let mut watcher = Watcher {
             core: core.clone(),
             stamp: stamp.clone(),
             feed,
             changes,
-            drained: Box::pin(async move { ending.drained().await }),
             client: options.client,
             progress_every: options.progress_every,
             min_interval: options.min_interval,
@@ -160,7 +157,8 @@ impl Watcher {
 
     /// The messages as a stream.
     pub(super) fn into_stream(self) -> WatchStream {
-        Box::pin(futures::stream::unfold(self, |mut watcher| async move {
+        // A pointer, because it is handed from one message to the next.
+        Box::pin(futures::stream::unfold(Box::new(self), |mut watcher| async move {
             let item = watcher.next().await?;
             watcher.ended = item.is_err();
             Some((item, watcher))
@@ -180,25 +178,28 @@ impl Watcher {
                 self.look();
             } else if now >= self.next_progress {
                 self.progress();
-            } else if self.wait().await {
+            } else if self.core.is_draining() {
                 return Some(Err(status(Error::Draining)));
+            } else {
+                self.wait().await;
             }
         }
     }
 
-    /// Waits until something may have to be sent; true: this server stops.
-    async fn wait(&mut self) -> bool {
+    /// Waits until something may have to be sent, or this server stops.
+    async fn wait(&mut self) {
         let until = if self.dirty { self.next_delta.min(self.next_progress) } else { self.next_progress };
         if self.timer.is_elapsed() || until < self.timer.deadline() {
             self.timer.as_mut().reset(until);
         }
+        let Watcher { core, changes, dirty, timer, .. } = self;
+        // The end is announced like a change. Whoever must not look at changes yet has to wait for it in its own right.
+        let touched = async { if *dirty { core.drained().await } else { any(changes).await } };
         tokio::select! {
             biased;
-            () = &mut self.drained => return true,
-            () = any(&mut self.changes), if !self.dirty => self.dirty = true,
-            () = &mut self.timer => {}
+            () = touched => self.dirty = true,
+            () = timer => {}
         }
-        false
     }
 
     /// Brings the reader to the present.

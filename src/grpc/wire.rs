@@ -30,7 +30,14 @@ pub(super) struct Frame {
 pub(super) struct Stamp {
     core: Core,
     /// Set when the cluster is known.
-    fixed: Arc<OnceLock<Bytes>>,
+    fixed: Arc<OnceLock<Fixed>>,
+}
+
+#[derive(Clone)]
+struct Fixed {
+    header: Bytes,
+    /// Digest of the cluster's identity.
+    cluster: u64,
 }
 
 impl Stamp {
@@ -39,17 +46,17 @@ impl Stamp {
         Stamp { core: core.clone(), fixed: Arc::default() }
     }
 
-    fn fixed(&self) -> Bytes {
+    fn fixed(&self) -> Fixed {
         if let Some(known) = self.fixed.get() {
             return known.clone();
         }
         let cluster = self.core.cluster_id();
-        let fixed = pb::ResponseHeader {
+        let header = pb::ResponseHeader {
             cluster_id: cluster.map(|id| id.to_string()).unwrap_or_default(),
             node_id: self.core.facts().node_id.to_string(),
             ..pb::ResponseHeader::default()
         };
-        let fixed = Bytes::from(fixed.encode_to_vec());
+        let fixed = Fixed { header: header.encode_to_vec().into(), cluster: cluster_digest(&self.core) };
         match cluster {
             Some(_) => self.fixed.get_or_init(|| fixed).clone(),
             None => fixed,
@@ -58,7 +65,7 @@ impl Stamp {
 
     /// Digest of the cluster's identity, for tokens.
     pub(super) fn cluster(&self) -> u64 {
-        cluster_digest(&self.core)
+        self.fixed().cluster
     }
 
     /// The first part of every answer: its header, in field 1.
@@ -70,7 +77,7 @@ impl Stamp {
             leader: view.leader.as_deref().unwrap_or_default().to_owned(),
             ..pb::ResponseHeader::default()
         };
-        let fixed = self.fixed();
+        let fixed = self.fixed().header;
         let mut out = Vec::with_capacity(fixed.len() + 128);
         put_parts(1, &[&fixed, &rest.encode_to_vec()], &mut out);
         out

@@ -187,6 +187,7 @@ impl Core {
     /// Begins to stop: streams end, new requests are refused.
     pub fn drain(&self) {
         self.inner.drain.send_replace(true);
+        self.inner.hub.wake_all();
     }
 
     /// Whether this server is stopping.

@@ -12,9 +12,11 @@ use tokio::sync::watch;
 /// Topics are spread over this many locks, so that subscribers on many cores do not meet at one.
 const SHARDS: usize = 16;
 
+type Shard = Mutex<HashMap<Topic, Arc<watch::Sender<u64>>>>;
+
 /// Wakes those who wait for a part of the state, and remembers recent events.
 pub struct Hub {
-    shards: [Mutex<HashMap<Topic, watch::Sender<u64>>>; SHARDS],
+    shards: [Shard; SHARDS],
     hasher: RandomState,
     /// How many subscribed prefixes there are of each length: a changed key asks only for those.
     prefix_lengths: Mutex<BTreeMap<usize, usize>>,
@@ -58,7 +60,7 @@ impl Hub {
         self.complete.load(Ordering::Acquire)
     }
 
-    fn shard(&self, topic: &Topic) -> &Mutex<HashMap<Topic, watch::Sender<u64>>> {
+    fn shard(&self, topic: &Topic) -> &Shard {
         &self.shards[self.hasher.hash_one(topic) as usize % SHARDS]
     }
 
@@ -102,28 +104,26 @@ impl Hub {
     pub fn reset(&self, state: &State) {
         *locked(&self.ring) = Ring::after_floor(state.revision());
         self.complete.store(state.revision(), Ordering::Release);
+        self.wake_all();
+    }
+
+    /// Everybody looks again, as when the server stops: they need not wait for that as well.
+    pub fn wake_all(&self) {
         for shard in &self.shards {
-            for sender in locked(shard).values() {
-                sender.send_replace(state.revision());
-            }
+            locked(shard).values().for_each(|sender| sender.send_modify(|_| {}));
         }
     }
 
     /// Waits on a topic from now on. Take the state after this, not before.
     pub fn subscribe(self: &Arc<Self>, topic: Topic) -> Subscription {
         let mut shard = locked(self.shard(&topic));
-        let receiver = match shard.get(&topic) {
-            Some(sender) => sender.subscribe(),
-            None => {
-                if let Topic::Prefix(prefix) = &topic {
-                    *locked(&self.prefix_lengths).entry(prefix.len()).or_default() += 1;
-                }
-                let (sender, receiver) = watch::channel(0);
-                shard.insert(topic.clone(), sender);
-                receiver
+        let sender = shard.entry(topic.clone()).or_insert_with_key(|topic| {
+            if let Topic::Prefix(prefix) = topic {
+                *locked(&self.prefix_lengths).entry(prefix.len()).or_default() += 1;
             }
-        };
-        Subscription { hub: self.clone(), topic, receiver: Some(receiver) }
+            Arc::new(watch::Sender::new(0))
+        });
+        Subscription { receiver: Some(sender.subscribe()), sender: sender.clone(), topic, hub: self.clone() }
     }
 
     /// All events after `revision`, oldest first, that `wanted` picks; and the revision up to which they are complete.
@@ -163,6 +163,7 @@ impl Hub {
 pub struct Subscription {
     hub: Arc<Hub>,
     topic: Topic,
+    sender: Arc<watch::Sender<u64>>,
     receiver: Option<watch::Receiver<u64>>,
 }
 
@@ -182,7 +183,10 @@ impl Subscription {
 impl Drop for Subscription {
     fn drop(&mut self) {
         self.receiver = None;
-        self.hub.leave(&self.topic);
+        // Of those who leave at the same time the last one sees that nobody is left.
+        if self.sender.receiver_count() == 0 {
+            self.hub.leave(&self.topic);
+        }
     }
 }
 
@@ -213,6 +217,10 @@ mod tests {
         assert!(other_key.changed().now_or_never().is_none());
         assert!(other_prefix.changed().now_or_never().is_none());
         assert!(hit.changed().now_or_never().is_none(), "woken once per change");
+        hub.wake_all();
+        for waiting in [&mut hit, &mut prefix, &mut other_key, &mut other_prefix] {
+            assert!(waiting.changed().now_or_never().is_some());
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Watch.
 
-use super::fixture::{Fixture, end, ids, instance, millis, next, prefix, reason, service};
+use super::fixture::{Fixture, end, ids, instance, millis, next, prefix, reason, seconds, service};
 use crate::proto::v1 as pb;
 use crate::proto::v1::watch_response::{Cause, Delta, Snapshot, Update};
 use prost::Message;
@@ -196,9 +196,19 @@ async fn a_stopping_server_says_so() {
     let mut f = Fixture::start().await;
     let mut stream = f.watch(ask(service("web"))).await;
     first(&mut stream, Cause::Initial).await;
+    // The other one must not look at what changes for a minute, and something did.
+    let request =
+        pb::WatchRequest { min_interval: seconds(60), progress_interval: seconds(600), ..ask(service("api")) };
+    let mut held_back = f.watch(request).await;
+    first(&mut held_back, Cause::Initial).await;
+    f.register(vec![instance("api", "1")]).await;
+    assert_eq!(ids(&delta(&next(&mut held_back).await).upserts), ["1"]);
+    f.register(vec![instance("api", "2")]).await;
     f.core.drain();
-    let status = end(&mut stream).await.unwrap();
-    assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "ERROR_REASON_NODE_DRAINING"));
+    for stream in [&mut stream, &mut held_back] {
+        let status = end(stream).await.unwrap();
+        assert_eq!((status.code(), reason(&status).as_str()), (Code::Unavailable, "ERROR_REASON_NODE_DRAINING"));
+    }
     f.serving.await.unwrap().unwrap();
 }
 
