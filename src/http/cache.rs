@@ -6,7 +6,7 @@
 //! not asked for lately. It never answers by itself: the caller takes the read barrier first. Missing: when access
 //! control comes, the answers of different tokens must have different keys.
 
-use super::read::Mode;
+use super::read::{MODES, Mode};
 use super::reply::Answer;
 use super::scope::Scope;
 use crate::machine::State;
@@ -14,7 +14,7 @@ use http::HeaderMap;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 const SHARDS: usize = 16;
 /// An entry larger than this, plain and packed, is made each time.
@@ -31,13 +31,24 @@ pub(super) struct Known {
     /// Consul's index of the answer.
     pub(super) index: u64,
     pub(super) answer: Answer,
+    /// With what a read tells of itself, for each mode, made when it is first asked for.
+    headers: [OnceLock<Box<HeaderMap>>; MODES],
 }
 
 impl Known {
     pub(super) fn new(scope: Scope, state: &State, mut answer: Answer) -> Known {
         answer.packed = Some(Arc::default());
         let (mark, index) = (scope.mark(state), scope.index(state));
-        Known { scope, mark, checked: state.revision().into(), index, answer }
+        Known { scope, mark, checked: state.revision().into(), index, answer, headers: Default::default() }
+    }
+
+    /// The headers for a read of this mode, on a server that leads.
+    pub(super) fn headers(&self, mode: Mode) -> &HeaderMap {
+        self.headers[mode.number()].get_or_init(|| {
+            let mut headers = self.answer.headers.clone();
+            mode.announce(&mut headers, self.index);
+            Box::new(headers)
+        })
     }
 
     /// Whether it is the answer in this state.

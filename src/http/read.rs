@@ -8,14 +8,18 @@ use super::reply::{Answer, X_CACHE, X_CONSUL_CONSISTENCY, X_CONSUL_INDEX, X_CONS
 use super::scope::Scope;
 use super::target::Query;
 use crate::machine::State;
-use crate::service::{Consistency, ReadOptions, View};
+use crate::service::{Consistency, Core, ReadOptions, View};
 use crate::watch::Subscription;
 use futures::future::select_all;
 use http::header::AGE;
 use http::{HeaderMap, HeaderValue};
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
+
+/// How many modes there are that differ in what their answers say.
+pub(super) const MODES: usize = 6;
 
 /// How fresh a read is, and whether its answer says so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,6 +51,16 @@ impl Mode {
         if self.announced {
             headers.insert(X_CONSUL_CONSISTENCY, self.word());
         }
+    }
+
+    /// Modes whose answers say different things have different numbers, below [`MODES`].
+    pub(super) fn number(self) -> usize {
+        let consistency = match self.consistency {
+            Consistency::Linearizable => 0,
+            Consistency::Lease => 1,
+            Consistency::Local => 2,
+        };
+        consistency * 2 + usize::from(self.announced)
     }
 
     /// Replaces what is different on a server that does not lead.
@@ -116,6 +130,14 @@ impl Read {
         Read { cached: query.has("cached"), ..self }
     }
 
+    /// A known answer, and whether it was there already, as this server says it now.
+    fn present(&self, known: &Known, hit: bool, view: &View) -> Answer {
+        let mut headers = known.headers(self.mode).clone();
+        self.announce_cached(&mut headers, hit);
+        Mode::correct(&mut headers, view);
+        known.answer.under(headers)
+    }
+
     /// Says what `?cached` asks for: whether the answer was there already.
     fn announce_cached(&self, headers: &mut HeaderMap, hit: bool) {
         if self.cached {
@@ -163,15 +185,19 @@ pub(super) struct Question<'a> {
     pub(super) answer: &'a (dyn Fn(&State) -> Result<Answer, Error> + Sync),
 }
 
-impl Question<'_> {
-    /// Answers when the read says so. An answer that does not wait is kept under the request line.
-    pub(super) async fn ask(self, call: &Call, read: Read) -> Result<Answer, Error> {
-        let (gateway, core) = (&*call.gateway, &call.core);
-        if read.index == 0 {
+impl<'a> Question<'a> {
+    /// Answers when the read says so. An answer that does not wait is kept under the request line. What else the request
+    /// said is dropped before: thousands may wait.
+    pub(super) fn ask(self, call: Call, read: Read) -> impl Future<Output = Result<Answer, Error>> + Send + use<'a> {
+        let Call { gateway, core, target, .. } = call;
+        async move {
+            if read.index > 0 {
+                drop(target);
+                return self.wait(&gateway, &core, read).await;
+            }
             let view = core.view(&read.mode.options()).await?;
-            let (known, hit) = self.known(call, &view.state).await?;
-            let mut headers = known.answer.headers.clone();
-            read.mode.announce(&mut headers, known.index);
+            let (known, hit) = self.known(&gateway, &core, &view.state).await?;
+            let mut headers = known.headers(read.mode).clone();
             read.announce_cached(&mut headers, true);
             let ready = Ready { mode: read.mode, headers, known };
             let mut answer = present(&ready, &view);
@@ -179,24 +205,17 @@ impl Question<'_> {
                 answer.headers.remove(AGE);
                 read.announce_cached(&mut answer.headers, false);
             }
-            gateway.cache.insert(&call.target, Entry::Ready(Arc::new(ready)));
-            return Ok(answer);
+            gateway.cache.insert(&target, Entry::Ready(Arc::new(ready)));
+            Ok(answer)
         }
-        let (known, hit, view) = self.wait(call, read).await?;
-        let mut answer = known.answer.clone();
-        read.mode.announce(&mut answer.headers, known.index);
-        read.announce_cached(&mut answer.headers, hit);
-        Mode::correct(&mut answer.headers, &view);
-        Ok(answer)
     }
 
     /// The answer in this state, and whether it was there already.
-    async fn known(&self, call: &Call, state: &State) -> Result<(Arc<Known>, bool), Error> {
-        let gateway = &*call.gateway;
+    async fn known(&self, gateway: &Gateway, core: &Core, state: &State) -> Result<(Arc<Known>, bool), Error> {
         if let Some(known) = gateway.cache.known(&self.content, state) {
             return Ok((known, true));
         }
-        let turn = if self.scope.is_list() { Some(call.core.admission().list().await?) } else { None };
+        let turn = if self.scope.is_list() { Some(core.admission().list().await?) } else { None };
         // Whoever had the turn before may have asked the same.
         if turn.is_some()
             && let Some(known) = gateway.cache.known(&self.content, state)
@@ -208,42 +227,48 @@ impl Question<'_> {
         Ok((known, false))
     }
 
-    async fn index(&self, call: &Call, state: &State) -> Result<u64, Error> {
+    async fn index(&self, gateway: &Gateway, core: &Core, state: &State) -> Result<u64, Error> {
         Ok(match self.scope {
             // Costs a walk, which those who wait for the same prefix share.
-            Scope::Prefix(_) => self.known(call, state).await?.0.index,
+            Scope::Prefix(_) => self.known(gateway, core, state).await?.0.index,
             _ => self.scope.index(state),
         })
     }
 
-    async fn wait(&self, call: &Call, read: Read) -> Result<(Arc<Known>, bool, View), Error> {
-        let (gateway, core) = (&*call.gateway, &call.core);
+    /// The answer when its index is above the client's, or at the deadline.
+    async fn wait(&self, gateway: &Gateway, core: &Core, read: Read) -> Result<Answer, Error> {
         let deadline = read.deadline(gateway);
         let hub = core.hub();
         // Subscribed before the state is looked at, so that no change is missed.
         let mut topics: Vec<Subscription> = self.scope.topics().into_iter().map(|t| hub.subscribe(t)).collect();
+        let mut woken = false;
         loop {
             let view = core.view(&read.mode.options()).await?;
+            // Of those who wait for the same the first to wake makes the answer of all.
+            let shared = woken.then(|| gateway.cache.known(&self.content, &view.state)).flatten();
+            if let Some(known) = shared.filter(|known| known.index > read.index) {
+                return Ok(read.present(&known, true, &view));
+            }
             let over = Instant::now() >= deadline || gateway.draining.is_cancelled();
-            if over || self.index(call, &view.state).await? > read.index {
-                let (known, hit) = self.known(call, &view.state).await?;
-                return Ok((known, hit, view));
+            if over || self.index(gateway, core, &view.state).await? > read.index {
+                let (known, hit) = self.known(gateway, core, &view.state).await?;
+                return Ok(read.present(&known, hit, &view));
             }
             // The snapshot must not be kept alive for minutes.
             drop(view);
             tokio::select! {
-                () = any_change(&mut topics) => {}
+                () = any_change(&mut topics, gateway) => {}
                 () = tokio::time::sleep_until(deadline) => {}
-                () = gateway.draining.cancelled() => {}
             }
+            woken = true;
         }
     }
 }
 
-/// Resolves when one of the topics has changed; never, if there is none.
-async fn any_change(topics: &mut [Subscription]) {
+/// Resolves when one of the topics has changed, or when the server stops: then all of them say so.
+async fn any_change(topics: &mut [Subscription], gateway: &Gateway) {
     match topics {
-        [] => std::future::pending().await,
+        [] => gateway.draining.cancelled().await,
         [one] => one.changed().await,
         several => {
             select_all(several.iter_mut().map(|topic| Box::pin(topic.changed()))).await;
@@ -255,7 +280,7 @@ async fn any_change(topics: &mut [Subscription]) {
 pub(super) fn present(ready: &Ready, view: &View) -> Answer {
     let mut headers = ready.headers.clone();
     Mode::correct(&mut headers, view);
-    Answer { headers, ..ready.known.answer.clone_without_headers() }
+    ready.known.answer.under(headers)
 }
 
 #[cfg(test)]

@@ -72,9 +72,10 @@ impl Answer {
         answer
     }
 
-    /// The same answer for those who bring their own headers.
-    pub(super) fn clone_without_headers(&self) -> Answer {
-        Answer { headers: HeaderMap::new(), ..self.clone() }
+    /// The same answer with other headers.
+    pub(super) fn under(&self, headers: HeaderMap) -> Answer {
+        let Answer { status, headers: _, body, packed, log } = self;
+        Answer { status: *status, headers, body: body.clone(), packed: packed.clone(), log: log.clone() }
     }
 
     /// Another header.

@@ -41,6 +41,9 @@ pub async fn serve(listeners: Vec<Listener>, front: Front, connections: Connecti
     }
     gateway.options.agent.drained().await;
     gateway.draining.cancel();
+    if let Some(core) = gateway.core() {
+        core.hub().wake_all();
+    }
     tasks.close();
     if tokio::time::timeout(DRAIN_TIMEOUT, tasks.wait()).await.is_err() {
         tracing::warn!(connections = tasks.len(), "HTTP connections did not finish in time");

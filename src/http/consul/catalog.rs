@@ -30,7 +30,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     let selection = Selection::of(&call);
     let filter = filter::of(&call, filter::NODE)?;
     let layout = call.layout();
-    let gateway = &*call.gateway;
+    let gateway = call.gateway.clone();
     let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: selection.near.scope(Scope::Nodes),
@@ -43,7 +43,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
             Answer::json(&nodes, layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// GET catalog/services. Consul 1.8 knows no filter here; later ones do, and ask it of each instance.
@@ -55,7 +55,8 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
         Some(_) => Some(filter::of(&call, filter::CATALOG_SERVICE)?),
     };
     let layout = call.layout();
-    let datacenter = &call.gateway.facts().datacenter;
+    let gateway = call.gateway.clone();
+    let datacenter = &gateway.facts().datacenter;
     let of_nodes = selection.filters_nodes() || filter.is_some();
     let question = Question {
         scope: if of_nodes { Scope::ServicesOfNodes } else { Scope::Services },
@@ -76,7 +77,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
             Answer::json(&services, layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// GET catalog/service/:name
@@ -100,7 +101,7 @@ async fn instances(call: Call, scope: Scope, find: Find<'_>) -> Result<Answer, E
     let selection = Selection::of(&call);
     let filter = filter::of(&call, filter::CATALOG_SERVICE)?;
     let layout = call.layout();
-    let gateway = &*call.gateway;
+    let gateway = call.gateway.clone();
     let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: selection.near.scope(scope),
@@ -113,7 +114,7 @@ async fn instances(call: Call, scope: Scope, find: Find<'_>) -> Result<Answer, E
             Answer::json(&services, layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// GET catalog/gateway-services/:name: there are no gateways, because the entries that bind services to them are
@@ -133,5 +134,5 @@ pub(super) async fn nothing(
     let layout = call.layout();
     let content = call.query.content_key(&call.path);
     let question = Question { scope: Scope::Nothing, content, answer: &|_: &State| answer(layout) };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }

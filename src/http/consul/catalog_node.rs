@@ -64,17 +64,17 @@ type Show<'f> = &'f (dyn Fn(Option<Found<'_>>, &Filter, Layout) -> Result<Answer
 
 async fn ask(call: Call, show: Show<'_>) -> Result<Answer, Error> {
     let read = call.read()?;
-    let asked = call.name("Missing node name")?;
+    let asked = call.name("Missing node name")?.into_owned();
     let filter = filter::of(&call, filter::SERVICE)?;
     let layout = call.layout();
-    let gateway = &*call.gateway;
+    let gateway = call.gateway.clone();
     let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: scope(&call.core.local().state, &asked),
         content: call.query.content_key(&call.path),
         answer: &|state: &State| show(found(state, &asked, datacenter), &filter, layout),
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 fn found<'a>(state: &'a State, asked: &str, datacenter: &'a str) -> Option<Found<'a>> {

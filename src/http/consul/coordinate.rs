@@ -104,15 +104,16 @@ async fn ask(call: Call, find: Find<'_>) -> Result<Answer, Error> {
     let read = call.read_anywhere(false)?;
     check_datacenter(&call.gateway, call.query.get("dc").unwrap_or_default())?;
     let layout = call.layout();
+    let segment = call.query.get("segment").map(str::to_owned);
     let question = Question {
         scope: Scope::Coordinates,
         content: call.query.content_key(&call.path),
-        answer: &|state: &State| match find(state, call.query.get("segment")) {
+        answer: &|state: &State| match find(state, segment.as_deref()) {
             Some(list) => Answer::json(&list, layout),
             None => Ok(Answer::empty(StatusCode::NOT_FOUND)),
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// PUT coordinate/update

@@ -71,7 +71,7 @@ async fn instances(call: Call, scope: Scope, find: Find<'_>) -> Result<Answer, E
     let selection = Selection::with_health(&call)?;
     let filter = filter::of(&call, filter::ENTRY)?;
     let layout = call.layout();
-    let gateway = &*call.gateway;
+    let gateway = call.gateway.clone();
     let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: selection.near.scope(scope),
@@ -84,5 +84,5 @@ async fn instances(call: Call, scope: Scope, find: Find<'_>) -> Result<Answer, E
             Answer::json(&entries, layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }

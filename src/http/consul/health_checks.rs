@@ -64,7 +64,7 @@ async fn ask(call: Call, selection: Selection, scope: Scope, asked: Asked) -> Re
             Answer::json(&checks, layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 fn find<'a>(asked: &Asked, selection: &'a Selection, state: &'a State) -> Vec<HealthCheck<'a>> {

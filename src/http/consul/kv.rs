@@ -86,7 +86,7 @@ async fn get(call: Call) -> Result<Answer, Error> {
         content: call.query.content_key(&call.path),
         answer: &|state: &State| answer(state, &key, &form, layout),
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 fn answer(state: &State, key: &[u8], form: &Form, layout: Layout) -> Result<Answer, Error> {

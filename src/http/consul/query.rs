@@ -29,7 +29,7 @@ pub(super) async fn queries(call: Call) -> Result<Answer, Error> {
             Answer::json(&list, layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// /v1/query/:id, and below it execute and explain, which take names too.
@@ -107,7 +107,7 @@ async fn get(call: Call, path: &str) -> Result<Answer, Error> {
             Answer::json(&[QueryShape::of(query)], layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// The query behind an id or name, filled in if it is a template.

@@ -112,7 +112,7 @@ async fn ask(call: Call, find: Find<'_>) -> Result<Answer, Error> {
         content: call.query.content_key(&call.path),
         answer: &|state: &State| Answer::json(&find(state), layout),
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// PUT session/renew/:id

@@ -73,7 +73,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
     let read = call.quiet_read()?;
     let filter = filter::of(&call, filter::UI_NODE)?;
     let layout = call.layout();
-    let gateway = &*call.gateway;
+    let gateway = call.gateway.clone();
     let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: Scope::Everything,
@@ -83,7 +83,7 @@ pub(super) async fn nodes(call: Call) -> Result<Answer, Error> {
             Answer::json(&nodes.filter(|node| filter.matches(node)).collect::<Vec<_>>(), layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// GET internal/ui/node/:node
@@ -91,7 +91,7 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
     let read = call.quiet_read()?;
     let name: Text = call.name("Missing node name")?.as_ref().into();
     let layout = call.layout();
-    let gateway = &*call.gateway;
+    let gateway = call.gateway.clone();
     let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: Scope::Node(name.clone()),
@@ -101,7 +101,7 @@ pub(super) async fn node(call: Call) -> Result<Answer, Error> {
             None => Ok(Answer::empty(StatusCode::NOT_FOUND)),
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// A service with what its instances have in common.
@@ -156,7 +156,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
     let read = call.quiet_read()?;
     let filter = filter::of(&call, filter::ENTRY)?;
     let layout = call.layout();
-    let gateway = &*call.gateway;
+    let gateway = call.gateway.clone();
     let datacenter = &gateway.facts().datacenter;
     let question = Question {
         scope: Scope::Everything,
@@ -174,7 +174,7 @@ pub(super) async fn services(call: Call) -> Result<Answer, Error> {
             Answer::json(&summaries, layout)
         },
     };
-    question.ask(&call, read).await
+    question.ask(call, read).await
 }
 
 /// GET internal/ui/gateway-services-nodes/:gateway: there are no gateways.
