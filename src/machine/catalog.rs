@@ -41,24 +41,18 @@ impl Node {
     }
 
     /// Follows an instance on the node from one content to another.
-    pub(super) fn index_checks(&mut self, before: Option<&Instance>, after: Option<&Instance>) {
-        let ids = |instance: Option<&Instance>| -> Vec<Text> {
-            instance.map_or_else(Vec::new, |i| i.checks.iter().map(|c| c.id.clone()).collect())
-        };
+    pub(super) fn index_checks<'a>(&mut self, before: Option<&'a Instance>, after: Option<&'a Instance>) {
+        let ids = |instance: Option<&'a Instance>| instance.into_iter().flat_map(|i| &i.checks).map(|c| &c.id);
         let (old, new) = (ids(before), ids(after));
-        if old == new {
+        if old.clone().eq(new.clone()) {
             return;
         }
         let Some(instance) = before.or(after).map(|i| fold(&i.id)) else { return };
-        let indexed = |ids: Vec<Text>| {
-            let instance = instance.clone();
-            let folded = ids.into_iter().map(|id| fold(&id));
-            folded.filter(|id| tells(id) != Some(&instance)).map(|id| (id, instance.clone())).collect::<Vec<_>>()
-        };
-        for row in indexed(old) {
+        let row = |id: &Text| Some(fold(id)).filter(|id| tells(id) != Some(&instance)).map(|id| (id, instance.clone()));
+        for row in old.filter_map(row) {
             self.checks.remove(&row);
         }
-        for row in indexed(new) {
+        for row in new.filter_map(row) {
             self.checks.insert(row);
         }
     }

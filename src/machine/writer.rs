@@ -91,7 +91,9 @@ impl<'a> Writer<'a> {
         self.state.index_instance(&instance);
         if !instance.node.is_empty() {
             self.on_node(&instance.node, |node| {
-                node.services.insert(fold(&instance.id), instance.service.clone());
+                if before.as_ref().is_none_or(|before| before.service != instance.service) {
+                    node.services.insert(fold(&instance.id), instance.service.clone());
+                }
                 node.index_checks(before.as_deref(), Some(&instance));
             });
         }

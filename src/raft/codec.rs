@@ -5,6 +5,7 @@ use crate::proto::internal as pb;
 use bytes::Bytes;
 use openraft::entry::RaftEntry;
 use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, message};
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
@@ -99,12 +100,44 @@ pub(super) fn decode_stored_membership(bytes: &[u8]) -> io::Result<StoredMembers
 }
 
 pub(super) fn encode_entry(entry: &Entry) -> Bytes {
-    let payload = match &entry.payload {
-        Payload::Blank => None,
-        Payload::Normal(proposal) => Some(pb::log_entry::Payload::Record(proposal.bytes().clone())),
-        Payload::Membership(m) => Some(pb::log_entry::Payload::Membership(to_membership(m))),
+    let mut bytes = Vec::new();
+    append_entry(entry, &mut bytes);
+    bytes.into()
+}
+
+/// Each of these, in memory that they share.
+pub(super) fn encode_entries(entries: &[Entry]) -> Vec<Bytes> {
+    let mut bytes = Vec::with_capacity(entries.iter().map(size_hint).sum());
+    let append = |entry: &Entry| {
+        let start = bytes.len();
+        append_entry(entry, &mut bytes);
+        start..bytes.len()
     };
-    pb::LogEntry { log_id: Some(to_log_id(&entry.log_id)), payload }.encode_to_vec().into()
+    let places: Vec<_> = entries.iter().map(append).collect();
+    let bytes = Bytes::from(bytes);
+    places.into_iter().map(|place| bytes.slice(place)).collect()
+}
+
+/// About how many bytes it takes.
+fn size_hint(entry: &Entry) -> usize {
+    match &entry.payload {
+        Payload::Normal(proposal) => proposal.bytes().len() + 32,
+        Payload::Blank | Payload::Membership(_) => 32,
+    }
+}
+
+/// Appends a [`pb::LogEntry`], whose record is not copied before.
+fn append_entry(entry: &Entry, out: &mut Vec<u8>) {
+    message::encode(1, &to_log_id(&entry.log_id), out);
+    match &entry.payload {
+        Payload::Blank => {}
+        Payload::Normal(proposal) => {
+            encode_key(2, WireType::LengthDelimited, out);
+            encode_varint(proposal.bytes().len() as u64, out);
+            out.extend_from_slice(proposal.bytes());
+        }
+        Payload::Membership(m) => message::encode(3, &to_membership(m), out),
+    }
 }
 
 /// Decodes the entry at `index`.
@@ -128,6 +161,7 @@ pub(super) fn decode_entry(index: u64, bytes: impl Into<Bytes>) -> io::Result<En
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::command::{Command, Put, Record};
 
     fn round_trip(entry: &Entry) -> Entry {
         decode_entry(entry.log_id.index, encode_entry(entry).to_vec()).expect("decodes")
@@ -146,6 +180,19 @@ mod tests {
         let membership = Membership::new(joint, nodes).expect("valid");
         let entry = round_trip(&Entry::new(log_id, Payload::Membership(membership.clone())));
         assert_eq!(Some(membership), entry.get_membership());
+    }
+
+    #[test]
+    fn entries_are_written_as_their_message_is() {
+        let record = Record { time_ms: 7, request_id: None, command: Command::Put(Put::default()) };
+        let proposal = Proposal::new(record);
+        let of = |index, payload| Entry::new(LogId::new(1.into(), index), payload);
+        let entries = [of(200, Payload::Normal(proposal.clone())), of(201, Payload::Blank)];
+        let payload = Some(pb::log_entry::Payload::Record(proposal.bytes().clone()));
+        let log_id = |index| Some(pb::LogId { term: 1, index });
+        let [first, second] = [(log_id(200), payload), (log_id(201), None)]
+            .map(|(log_id, payload)| pb::LogEntry { log_id, payload }.encode_to_vec());
+        assert_eq!(vec![first, second], encode_entries(&entries));
     }
 
     #[test]

@@ -217,15 +217,13 @@ impl RaftLogStorage<TypeConfig> for LogStore {
         I: IntoIterator<Item = Entry> + OptionalSend,
         I::IntoIter: OptionalSend,
     {
-        let mut encoded = Vec::new();
-        let mut last = None;
+        let entries: Vec<Entry> = entries.into_iter().collect();
+        let indexes = entries.iter().map(|entry| entry.log_id.index);
+        let encoded = indexes.zip(codec::encode_entries(&entries)).collect();
+        let last = entries.last().map(|entry| entry.log_id);
         {
             let mut shared = self.shared();
-            for entry in entries {
-                encoded.push((entry.log_id.index, codec::encode_entry(&entry)));
-                last = Some(entry.log_id);
-                shared.cache.append(entry);
-            }
+            entries.into_iter().for_each(|entry| shared.cache.append(entry));
         }
         let shared = self.shared.clone();
         let done = move |result: io::Result<()>| {

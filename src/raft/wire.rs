@@ -1,6 +1,6 @@
 //! What raft says to its peers, as protobuf and back.
 
-use super::codec::{self, decode_entry, encode_entry};
+use super::codec::{self, decode_entry, encode_entries};
 use super::types::{LogId, Snapshot, TypeConfig, Vote};
 use crate::proto::internal as pb;
 use openraft::raft::{
@@ -25,7 +25,7 @@ pub(super) fn append_out(rpc: &AppendEntriesRequest<TypeConfig>) -> pb::Append {
     pb::Append {
         vote: Some(codec::to_vote(&rpc.vote)),
         prev: rpc.prev_log_id.as_ref().map(codec::to_log_id),
-        entries: rpc.entries.iter().map(encode_entry).collect(),
+        entries: encode_entries(&rpc.entries),
         committed: rpc.leader_commit.as_ref().map(codec::to_log_id),
     }
 }
