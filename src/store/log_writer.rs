@@ -21,6 +21,9 @@ const BATCH_COMMANDS: usize = 512;
 /// Bytes of entries after which a batch takes no more changes.
 const BATCH_BYTES: usize = 1 << 20;
 
+/// Batches of one change, one after the other, after which the next is taken to be one too.
+const LONELY: u32 = 16;
+
 /// A change of the log.
 pub(super) enum Command {
     Append {
@@ -79,8 +82,15 @@ impl Writer {
     /// Works until the log is closed or every handle is dropped.
     pub(super) fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH_COMMANDS);
+        // Batches of one change since there was a larger one.
+        let mut lonely = 0_u32;
         while let Some(first) = self.commands.blocking_recv() {
-            self.fill(first, &mut batch);
+            // When the queue is empty, those who may be about to add to it get the processor once more: this thread is
+            // often woken by the first of many writers, and every commit that holds more of them saves a sync. Where
+            // changes have come one by one for a while there is nobody to wait for.
+            let pause = if lonely < LONELY { std::thread::yield_now } else { || {} };
+            self.fill(first, &mut batch, pause);
+            lonely = if changes(&batch) > 1 { 0 } else { lonely.saturating_add(1) };
             if let Some(close) = self.write_batch(&mut batch) {
                 return self.close(close);
             }
@@ -92,7 +102,7 @@ impl Writer {
         let mut batch = Vec::new();
         while let Some(first) = self.commands.recv().await {
             disk.seek().await;
-            self.fill(first, &mut batch);
+            self.fill(first, &mut batch, || {});
             if let Some(close) = self.write_batch(&mut batch) {
                 return self.close(close);
             }
@@ -122,10 +132,12 @@ impl Writer {
     }
 
     /// Takes what is queued, up to the limits of one batch; a close ends it.
-    fn fill(&mut self, first: Command, batch: &mut Vec<Command>) {
+    /// `pause` is called when the queue is empty; then it is looked at once more.
+    fn fill(&mut self, first: Command, batch: &mut Vec<Command>, pause: impl Fn()) {
         let mut bytes = 0;
         let mut next = Some(first);
-        while let Some(command) = next {
+        loop {
+            let Some(command) = next.take() else { return };
             if let Command::Append { entries, .. } = &command {
                 bytes += entries.iter().map(|(_, entry)| entry.len()).sum::<usize>();
             }
@@ -134,7 +146,10 @@ impl Writer {
             if last || batch.len() >= BATCH_COMMANDS || bytes >= BATCH_BYTES {
                 return;
             }
-            next = self.commands.try_recv().ok();
+            next = self.commands.try_recv().ok().or_else(|| {
+                pause();
+                self.commands.try_recv().ok()
+            });
         }
     }
 
@@ -212,6 +227,15 @@ impl Writer {
         write().map_err(|e| StoreError::io(&self.file, "write the raft log", e))?;
         first.map_or(Ok(()), |first| self.journal.drop_before(first))
     }
+}
+
+/// Entries and other changes.
+fn changes(batch: &[Command]) -> usize {
+    let of = |command: &Command| match command {
+        Command::Append { entries, .. } => entries.len(),
+        _ => 1,
+    };
+    batch.iter().map(of).sum()
 }
 
 fn acknowledge(batch: &mut Vec<Command>, failed: Option<&str>) {
